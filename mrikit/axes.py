@@ -1,0 +1,76 @@
+"""Axis names and order, kinds of data, dtypes and units, with their checks and error texts.
+
+Conventions, everywhere in mrikit:
+
+- C order, slices first. k-space is `(slice, coil, y, x)`, maps `(slice, coil, y, x)` or, with several
+  sets, `(slice, set, coil, y, x)`, images `(slice, y, x)`, posterior samples `(slice, sample, y, x)`,
+  masks `(x,)`, `(y, x)`, `(slice, x)` or `(slice, y, x)`.
+- y is the readout and x the phase encode, as in fastMRI.
+- The Fourier transform is orthonormal and centred at N//2, for odd N too.
+- Complex is complex64. Lengths are mm, times ms, angles radians, frequencies Hz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mrikit.errors import DataError
+
+Axes = tuple[str, ...]
+
+#: What a file can hold -> the axes it can have, the usual ones first.
+KINDS: dict[str, tuple[Axes, ...]] = {
+    "kspace": (("slice", "coil", "y", "x"),),
+    "maps": (("slice", "coil", "y", "x"), ("slice", "set", "coil", "y", "x")),
+    "image": (("slice", "y", "x"), ("slice", "set", "y", "x")),
+    "samples": (("slice", "sample", "y", "x"),),
+    "mask": (("x",), ("y", "x"), ("slice", "x"), ("slice", "y", "x")),
+    "noise": (("coil", "sample"),),
+}
+
+COMPLEX = np.dtype(np.complex64)
+REAL = np.dtype(np.float32)
+
+
+def axes_for(kind: str, shape: Sequence[int], name: str) -> Axes:
+    """Axes of a bare array of `shape` that is to be read as `kind`; a missing slice axis is implied.
+
+    Raises DataError, naming the file `name`, where no axes of that kind have as many dimensions.
+    """
+    for axes in KINDS[kind]:
+        if len(shape) == len(axes):
+            return axes
+    for axes in KINDS[kind]:
+        if axes[0] == "slice" and len(shape) == len(axes) - 1:
+            return axes[1:]
+    expected = " or ".join("(" + ", ".join(axes) + ")" for axes in KINDS[kind])
+    raise DataError(
+        f"{name}: {kind} must have axes {expected}, found {len(shape)} axes of lengths {describe(shape)}",
+        hint="`mrikit info FILE` shows what a file holds",
+    )
+
+
+def describe(shape: Sequence[int], axes: Sequence[str] | None = None) -> str:
+    """`1 x 8 x 230 x 180`, or with names `1 slice x 8 coil x 230 y x 180 x`."""
+    if axes is None:
+        return " x ".join(str(n) for n in shape) or "a single number"
+    return " x ".join(f"{n} {axis}" for n, axis in zip(shape, axes, strict=True))
+
+
+def require_match(name: str, shape: Sequence[int], other: str, other_shape: Sequence[int], axis: str) -> None:
+    """Raise DataError unless both shapes agree on the trailing (y, x); `axis` is what is being compared."""
+    if tuple(shape[-2:]) != tuple(other_shape[-2:]):
+        raise DataError(
+            f"{name}: {axis} is {describe(shape[-2:])} (y x x), but {other} has {describe(other_shape[-2:])}"
+        )
+
+
+def require_complex(dtype: np.dtype, name: str, kind: str) -> None:
+    """Raise DataError unless `dtype` is complex, as k-space and maps must be."""
+    if dtype.kind != "c":
+        raise DataError(
+            f"{name}: {kind} must be complex, found {dtype}",
+            hint="was the imaginary part lost when the file was written?",
+        )
