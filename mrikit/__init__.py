@@ -1,0 +1,40 @@
+"""mrikit: tools for accelerated MRI reconstruction, on the command line and in Python.
+
+`mrikit.espirit(kspace, calib=24)` is what `mrikit espirit --calib 24` computes: arrays in, arrays out.
+Importing mrikit loads nothing, not even NumPy; a function is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from mrikit._version import __version__
+
+#: name -> where it lives. One line for every function of the Python API.
+_API = {
+    "compress": "mrikit.physics.coils:compress",
+    "espirit": "mrikit.physics.espirit:espirit",
+    "mask": "mrikit.physics.masks:mask",
+    "mvue": "mrikit.physics.coils:mvue",
+    "open_reader": "mrikit.io:open_reader",
+    "open_writer": "mrikit.io:open_writer",
+    "rss": "mrikit.physics.coils:rss",
+    "undersample": "mrikit.physics.masks:undersample",
+    "whiten": "mrikit.physics.coils:whiten",
+}
+
+__all__ = ["__version__", *_API]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _API:
+        raise AttributeError(f"module 'mrikit' has no attribute {name!r}")
+    module, _, function = _API[name].partition(":")
+    value = getattr(import_module(module), function)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

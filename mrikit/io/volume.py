@@ -38,6 +38,8 @@ class Header:
 
     shape and axes include the slice axis. `history` is empty where it comes only at the end of a stream;
     `Reader.history` is the one to ask after the last slice. `dialect` says what the file is in words.
+    `dtype` is complex64, float32 or, for masks, bool: readers convert everything else, writers take these.
+    `mask` is the sampling mask that lies beside k-space; HDF5 alone has a place for it.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Header:
     units: str | None = None
     history: tuple[Mapping[str, Any], ...] = ()
     dialect: str = ""
+    mask: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
     def sliced(self) -> bool:
@@ -74,37 +77,51 @@ class Reader(ABC):
     """An open volume. Iterating yields every slice once, in order: C-contiguous, native byte order.
 
     name: the file as the user typed it, for error texts (`<stdin>` for a pipe).
-    mask: the sampling mask stored beside k-space (HDF5 only), else None.
+    notes: what had to be assumed about a file that does not say it, one line each, for the user to see.
+    datasets: everything that the file holds, name -> "shape dtype" (HDF5 only).
     crc32: of the slices read so far, as bytes in C order; the content's identity in a history.
     """
 
     name: str
     header: Header
-    mask: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    datasets: Mapping[str, str] = {}  # noqa: RUF012 - never written to
     crc32: int = 0
+    _started = False
 
     @abstractmethod
     def _slices(self) -> Iterator[np.ndarray]:
         """Yield every slice in order."""
 
+    def _check_end(self) -> None:  # noqa: B027 - most formats say everything at the beginning
+        """Raise DataError unless what follows the last slice is right; called before that slice is handed out."""
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        """The sampling mask stored beside k-space (HDF5 only), else None."""
+        return self.header.mask
+
     @property
     def history(self) -> tuple[Mapping[str, Any], ...]:
-        """Commands that made this volume, oldest first; complete once every slice has been read."""
+        """Commands that made this volume, oldest first; complete once the last slice has been handed out."""
         return self.header.history
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for array in self._slices():
+        if self._started:
+            raise RuntimeError(f"{self.name}: a reader is for one pass; open the file again")
+        self._started = True
+        for i, array in enumerate(self._slices()):
             self.crc32 = zlib.crc32(array.data, self.crc32)
+            # Before the last slice goes out, since zip() of two readers never asks the second one for more.
+            if i == self.header.n_slices - 1:
+                self._check_end()
             yield array
 
     def read(self) -> np.ndarray:
         """Return the whole volume, `header.shape`."""
         out = np.empty(self.header.shape, self.header.dtype)
-        if not self.header.sliced:
-            out[...] = next(iter(self))
-            return out
         for i, array in enumerate(self):
-            out[i] = array
+            out[i if self.header.sliced else ...] = array
         return out
 
     def close(self) -> None:  # noqa: B027 - most readers hold nothing
@@ -125,6 +142,7 @@ class Writer(ABC):
 
     name: str
     header: Header
+    _written = 0
 
     @abstractmethod
     def write(self, array: np.ndarray) -> None:
@@ -139,11 +157,20 @@ class Writer(ABC):
         """Drop everything written; does nothing after `finish`."""
 
     def _require_slice(self, array: np.ndarray) -> None:
+        if self._written == self.header.n_slices:
+            raise DataError(
+                f"{self.name}: a slice more than the {self.header.n_slices} that the header promised"
+            )
         if array.shape != self.header.slice_shape or array.dtype != self.header.dtype:
             raise DataError(
                 f"{self.name}: slice is {array.shape} {array.dtype}, "
                 f"the header promised {self.header.slice_shape} {self.header.dtype}"
             )
+        self._written += 1
+
+    def _require_complete(self) -> None:
+        if self._written < self.header.n_slices:
+            raise DataError(f"{self.name}: {self._written} of {self.header.n_slices} slices were written")
 
     def __enter__(self) -> Writer:
         return self

@@ -1,0 +1,106 @@
+"""Default models and weights files: NAME.safetensors with its card NAME.json beside it.
+
+The card says what the network is, what made it, and the SHA-256 of the weights, so that a file that was cut short
+or changed is found out before it is used. Nothing here is ever a pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mrikit.errors import CannotCreateError, DataError, MissingInputError, UnsafeError
+
+FOLDER = Path(__file__).parent
+FORMAT = 1
+MAX_BYTES = 2 * 2**30
+
+
+def names() -> list[str]:
+    """Default models that ship with mrikit."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def find(model: str) -> Path:
+    """The .safetensors file of a default model's name or of a path to weights."""
+    if model in names():
+        return FOLDER / f"{model}.safetensors"
+    path = Path(model)
+    if path.suffix in (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"):
+        raise UnsafeError(
+            f"{model}: refused, since loading a pickle runs the code in it",
+            hint="convert it to .safetensors with the tool that wrote it",
+        )
+    if not path.exists():
+        raise MissingInputError(
+            f"{model}: there is no such file and no such default model",
+            hint=f"the default models are {', '.join(names())}",
+        )
+    if path.suffix != ".safetensors":
+        raise DataError(f"{model}: weights are a .safetensors file, with its .json card beside it")
+    return path
+
+
+def card(model: str) -> dict[str, Any]:
+    """The model card of a default model's name or of a path to weights."""
+    path = find(model).with_suffix(".json")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingInputError(
+            f"{model}: its card {path.name} is missing", hint="keep NAME.safetensors and NAME.json together"
+        ) from None
+    except (ValueError, RecursionError):
+        raise DataError(f"{path}: this card is not JSON") from None
+    if not isinstance(content, dict) or not {"format", "architecture", "config", "sha256"} <= content.keys():
+        raise DataError(f"{path}: this is not a card of mrikit's weights")
+    if content["format"] > FORMAT:
+        raise DataError(
+            f"{path}: weights of format {content['format']}, this mrikit knows up to {FORMAT}",
+            hint="install a newer mrikit",
+        )
+    return content
+
+
+def load(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensors by name, and the card, of a default model's name or of a path to weights.
+
+    Raises UnsafeError for pickles and for weights that are not those the card describes.
+    """
+    import safetensors.torch
+
+    described = card(model)
+    path = find(model)
+    if path.stat().st_size > MAX_BYTES:
+        raise UnsafeError(f"{path}: {path.stat().st_size} bytes of weights, the limit is {MAX_BYTES}")
+    content = path.read_bytes()
+    try:
+        tensors = safetensors.torch.load(content)
+    except Exception as error:  # the library has one exception for all; what it says is too low for a user
+        raise DataError(f"{path}: not a safetensors file, or one cut short") from error
+    if hashlib.sha256(content).hexdigest() != described["sha256"]:
+        raise UnsafeError(
+            f"{path}: these are not the weights that its card describes",
+            hint="copy the .safetensors and the .json again, from one place",
+        )
+    return tensors, described
+
+
+def save(path: Path, tensors: dict[str, Any], card: dict[str, Any]) -> None:
+    """Write weights to `path` (.safetensors) and their card, with the hash, beside them."""
+    import safetensors.torch
+
+    content = safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+    full = {"format": FORMAT, **card, "sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(full, indent=2, ensure_ascii=False) + "\n"
+    for target, data in ((path, content), (path.with_suffix(".json"), text.encode())):
+        part = target.with_name(f".{target.name}.part")
+        try:
+            part.write_bytes(data)
+            os.replace(part, target)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise CannotCreateError(f"{target}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,105 @@
+"""Array namespaces, devices and memory: NumPy on a CPU, CuPy on a GPU, torch inside networks.
+
+Library functions ask `namespace(array)` for the functions to compute with and so run on whatever they are
+given. Nothing here imports torch or CuPy unless a device other than the CPU is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from mrikit.errors import TemporaryError, UsageError
+
+Array = Any  # a NumPy, CuPy or torch array: the array API has no common type to name
+
+
+def namespace(*arrays: Array) -> Any:
+    """The array API namespace that all `arrays` belong to."""
+    return array_api_compat.array_namespace(*arrays)
+
+
+def resolve_device(name: str) -> str:
+    """`cpu` or `cuda:<i>` for `auto`, `cpu`, `cuda` or `cuda:<i>`.
+
+    `auto` is the first GPU that works, else the CPU. An explicit GPU that cannot be had is an error.
+    """
+    if name == "cpu":
+        return "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("auto", "cuda") or (index and not index.isdigit()) or (kind == "auto" and index):
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:<number>")
+    if kind == "auto" and not os.path.exists("/dev/nvidiactl"):  # noqa: PTH110 - torch takes 2 s to say so
+        return "cpu"
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(index or 0) < count:
+        return f"cuda:{index or 0}"
+    if kind == "auto":
+        return "cpu"
+    raise TemporaryError(
+        f"--device {name}: {f'only {count} CUDA device(s)' if count else 'no CUDA device'} can be used here",
+        hint="`mrikit doctor` says why; --device cpu always works",
+    )
+
+
+def to_device(array: np.ndarray, device: str) -> Array:
+    """`array` where classical tools compute: NumPy on the CPU; on a GPU CuPy or, without it, torch."""
+    if device == "cpu":
+        return array
+    try:
+        import cupy
+    except ImportError:
+        import torch
+
+        return torch.as_tensor(array, device=device)
+    with cupy.cuda.Device(int(device.partition(":")[2] or 0)):
+        return cupy.asarray(array)
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """`array` as a NumPy array on the CPU, without a copy where it is one already."""
+    if isinstance(array, np.ndarray):
+        return array
+    if array_api_compat.is_torch_array(array):
+        return array.detach().cpu().resolve_conj().resolve_neg().numpy()
+    if array_api_compat.is_cupy_array(array):
+        return array.get()
+    return np.asarray(array)
+
+
+def to_torch(array: Array, device: str = "cpu") -> Any:
+    """`array` as a torch tensor on `device`; CuPy arrays cross over through DLPack without a copy."""
+    import torch
+
+    if array_api_compat.is_cupy_array(array):
+        return torch.from_dlpack(array).to(device)
+    return torch.as_tensor(array, device=device)
+
+
+def available_memory(device: str = "cpu") -> int:
+    """Bytes that can be taken on `device` now without swapping."""
+    if device != "cpu":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    if sys.platform == "linux":
+        with open("/proc/meminfo") as lines:  # noqa: PTH123
+            for line in lines:
+                if line.startswith("MemAvailable"):
+                    return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def require_memory(n_bytes: int, what: str, device: str = "cpu", hint: str | None = None) -> None:
+    """Raise TemporaryError before work begins that needs more memory than `device` has."""
+    free = available_memory(device)
+    if n_bytes > free:
+        raise TemporaryError(
+            f"{what} needs about {n_bytes / 2**30:.1f} GiB, {device} has {free / 2**30:.1f} GiB", hint=hint
+        )

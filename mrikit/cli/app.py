@@ -1,0 +1,201 @@
+"""The `mrikit` command: a table of commands, each imported only when it is run.
+
+`mrikit --help` costs what an empty Typer program costs: nothing here, and nothing that it imports, loads
+NumPy. The command `flat-recon` is the function `flat_recon` in `mrikit/cli/commands/flat_recon.py`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from mrikit._version import __version__
+from mrikit.cli import failures
+
+if TYPE_CHECKING:
+    from mrikit.cli.help import Command
+
+PROG = "mrikit"
+COMPLETE = "_MRIKIT_COMPLETE"  # environment variable in which shells ask for completions
+
+#: section -> command -> its one-line help, which is the first line of the command's docstring.
+COMMANDS: dict[str, dict[str, str]] = {
+    "Look and convert": {
+        "info": "Show what a file holds: axes, geometry, sampling, history.",
+        "convert": "Copy a volume into another format.",
+    },
+    "Calibrate and combine": {
+        "rss": "Root-sum-of-squares image of fully sampled k-space.",
+    },
+    "Sample": {},
+    "Reconstruct": {},
+    "Evaluate": {},
+    "Models and machine": {
+        "doctor": "Check this machine: versions, devices, memory, optional parts.",
+        "cite": "Print the BibTeX entries of the methods in use.",
+        "completion": "Print the completion script for a shell.",
+    },
+}
+
+PIPELINE = """\
+mrikit espirit scan.h5 maps.npy
+mrikit mvue scan.h5 maps.npy reference.nii
+mrikit flat-recon --accel 8 scan.h5 out.nii
+mrikit metrics reference.nii out.nii"""
+
+INTRODUCTION = """\
+Tools for accelerated MRI that chain in pipelines. Every command reads and writes .npy, .h5, .nii and .cfl; \
+the suffix says which, and - is a pipe. Inputs come first, the output last."""
+
+
+def table() -> dict[str, str]:
+    """Every command and its one-line help, in the order of the help page."""
+    return {name: text for section in COMMANDS.values() for name, text in section.items()}
+
+
+def load(name: str) -> Command:
+    """The Typer command `name` of the table; imports its module."""
+    from mrikit.cli.help import Command
+
+    attribute = name.replace("-", "_")
+    module = importlib.import_module(f"mrikit.cli.commands.{attribute}")
+    single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    single.command(name, cls=Command)(getattr(module, attribute))
+    command = typer.main.get_command(single)
+    assert isinstance(command, Command)
+    return command
+
+
+class Toolbox(TyperGroup):
+    """The group of all commands. What it knows without importing them is in `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(table())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return load(cmd_name) if cmd_name in table() else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in table():
+            raise _no_such_command(args[0], ctx)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(n, help=text) for n, text in table().items() if n.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write("".join(f"  {line}\n" for line in PIPELINE.splitlines()))
+        formatter.write_paragraph()
+        formatter.write_text(INTRODUCTION)
+        formatter.write_paragraph()
+        formatter.write_usage(PROG, "COMMAND [OPTIONS] IN... OUT")
+        for section, commands in COMMANDS.items():
+            if commands:
+                with formatter.section(section):
+                    formatter.write_dl(list(commands.items()), col_max=16)
+        with formatter.section("Options"):
+            formatter.write_dl([r for p in self.get_params(ctx) if (r := p.get_help_record(ctx))], col_max=16)
+        formatter.write_paragraph()
+        formatter.write_text(
+            "`mrikit COMMAND --help` explains a command with examples; `man mrikit` lists exit codes."
+        )
+
+
+def _no_such_command(name: str, ctx: click.Context) -> click.UsageError:
+    import difflib
+
+    kind = "option" if name.startswith("-") else "command"
+    error = click.UsageError(f"no {kind} {name!r}", ctx)
+    near = difflib.get_close_matches(name.lower(), table(), n=3, cutoff=0.5)
+    near += [other for other in table() if name and other.startswith(name) and other not in near]
+    error.hint = (f"did you mean {' or '.join(near)}? " if near else "") + f"{PROG} --help"  # type: ignore[attr-defined]
+    return error
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"{PROG} {__version__}")
+        ctx.exit()
+
+
+def toolbox() -> Toolbox:
+    """The group, with its own two options."""
+    version = click.Option(
+        ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+        help="Print the version.",
+    )  # fmt: skip
+    return Toolbox(
+        name=PROG,
+        params=[version],
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        rich_markup_mode=None,
+    )
+
+
+def completion_script(shell: str) -> str:
+    """The script that makes `shell` (bash, zsh or fish) ask mrikit for completions."""
+    from click.shell_completion import get_completion_class
+
+    complete = get_completion_class(shell)
+    assert complete is not None
+    return complete(toolbox(), {}, PROG, COMPLETE).source()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code. Never raises."""
+    args = list(sys.argv[1:] if args is None else args)
+    prog = _prog(args)
+    try:
+        with failures.signals_raise():
+            _run(args)
+        sys.stdout.flush()
+        return 0
+    except BaseException as error:
+        code, line = failures.explain(error, prog)
+        if line is not None and "--debug" in args:
+            import traceback
+
+            traceback.print_exc()
+        if code == failures.SIGPIPE:
+            _silence_stdout()
+        if line is not None:
+            print(line, file=sys.stderr)
+        return code
+
+
+def _run(args: list[str]) -> None:
+    group = toolbox()
+    if instruction := os.environ.get(COMPLETE):
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(group, {}, PROG, COMPLETE, instruction))
+    if not args:
+        with group.make_context(PROG, ["--"], resilient_parsing=True) as ctx:
+            print(group.get_help(ctx), file=sys.stderr)
+        sys.exit(failures.USAGE)
+    with group.make_context(PROG, args, obj=tuple(args)) as ctx:
+        group.invoke(ctx)
+
+
+def _prog(args: list[str]) -> str:
+    """`mrikit rss` where the first word is a command, for the start of an error line."""
+    return f"{PROG} {args[0]}" if args and args[0] in table() else PROG
+
+
+def _silence_stdout() -> None:
+    """Point stdout at nothing, so that Python's own flush at exit has nothing to complain of."""
+    with suppress(OSError, ValueError):  # in tests stdout is not a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

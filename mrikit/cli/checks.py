@@ -1,0 +1,56 @@
+"""Checks on what comes in and what goes out, one slice at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrikit.axes import require_complex
+from mrikit.errors import DataError, ResultError
+from mrikit.io import Header, Reader
+
+_COMPLEX_KINDS = ("kspace", "maps", "noise")
+
+
+def check_header(reader: Reader) -> None:
+    """Raise DataError if k-space, maps or noise are not complex."""
+    if reader.header.kind in _COMPLEX_KINDS:
+        require_complex(reader.header.dtype, reader.name, reader.header.kind)
+
+
+def check_input(reader: Reader, index: int, array: np.ndarray) -> None:
+    """Raise DataError if the slice has NaN or infinity, or is k-space without a single sample."""
+    header = reader.header
+    if not all_finite(array):
+        raise DataError(
+            f"{reader.name}: {header.kind} has NaN or infinity at {_first_bad(array, header, index)}",
+            hint="counting from 0; the file was damaged, or scaled beyond its dtype, before mrikit read it",
+        )
+    if header.kind == "kspace" and not array.any():
+        raise DataError(
+            f"{reader.name}: k-space is zero everywhere in slice {index}, expected samples",
+            hint="counting from 0; was the slice acquired?",
+        )
+
+
+def check_result(name: str, index: int | None, array: np.ndarray) -> None:
+    """Raise ResultError if a computed slice has NaN or infinity or is zero everywhere."""
+    where = "the result" if index is None else f"slice {index} of the result"
+    if not all_finite(array):
+        raise ResultError(f"{name}: {where} has NaN or infinity", hint="nothing was written")
+    if not array.any():
+        raise ResultError(f"{name}: {where} is zero everywhere", hint="nothing was written")
+
+
+def all_finite(array: np.ndarray) -> bool:
+    """True without NaN and infinity; a sum, which either would spoil, decides most cases fast."""
+    if array.dtype.kind not in "fc":
+        return True
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
+
+
+def _first_bad(array: np.ndarray, header: Header, index: int) -> str:
+    at = np.unravel_index(np.argmin(np.isfinite(array)), array.shape)
+    axes = header.axes[1:] if header.sliced else header.axes
+    place = [f"slice {index}"] if header.sliced else []
+    return ", ".join(place + [f"{axis} {i}" for axis, i in zip(axes, at, strict=True)])

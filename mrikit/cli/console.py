@@ -1,0 +1,122 @@
+"""What people read: lines on stderr, one report on stdout, a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from mrikit.cli.failures import line
+
+
+class Console:
+    """Lines and reports of one command.
+
+    stdout carries data only. So notes go to stderr, and the JSON report goes to stderr too where stdout
+    carries a volume; notes are then left out, for stderr to be one JSON object.
+    """
+
+    def __init__(self, prog: str, *, quiet: bool, verbose: bool, json: bool, data_on_stdout: bool) -> None:
+        self.prog = prog
+        self.quiet = quiet
+        self.verbose = verbose
+        self.json = json
+        self.data_on_stdout = data_on_stdout
+        self.warnings: list[str] = []
+
+    def say(self, text: str) -> None:
+        """A line about what was done, unless --quiet or --json."""
+        if not self.quiet and not self.json:
+            self._stderr(f"{self.prog}: {text}")
+
+    def detail(self, text: str) -> None:
+        """A line for --verbose."""
+        if self.verbose:
+            self.say(text)
+
+    def warn(self, text: str) -> None:
+        """A warning, unless --quiet; with --json it is part of the report."""
+        self.warnings.append(text)
+        if not self.quiet and not self.json:
+            self._stderr(line(self.prog, f"warning: {text}", None))
+
+    def text(self, text: str) -> None:
+        """The result, where the result is text."""
+        (sys.stderr if self.data_on_stdout else sys.stdout).write(text.rstrip("\n") + "\n")
+
+    def report(self, facts: dict[str, Any]) -> None:
+        """`facts` as one JSON object; NaN and infinity, which JSON lacks, become null."""
+        import json
+
+        self.text(json.dumps(plain(facts), allow_nan=False))
+
+    def progress(self, total: int | None, what: str) -> Progress:
+        """A bar that counts to `total`; invisible where nobody watches or another stage draws its own."""
+        visible = not (self.quiet or self.json or self.data_on_stdout) and sys.stderr.isatty()
+        return Progress(total, what, visible=visible)
+
+    def _stderr(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """A progress bar with the time left. It appears after half a second; rich is imported only then."""
+
+    PATIENCE = 0.5
+
+    def __init__(self, total: int | None, what: str, *, visible: bool) -> None:
+        self.total = total
+        self.what = what
+        self.done = 0
+        self._visible = visible
+        self._start = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def advance(self, n: int = 1, **facts: object) -> None:
+        """Count `n` more; `facts` (loss=0.1) are shown behind the bar."""
+        self.done += n
+        if not self._visible or (self._bar is None and time.monotonic() - self._start < self.PATIENCE):
+            return
+        if self._bar is None:
+            self._open()
+        note = " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items())
+        self._bar.update(self._task, completed=self.done, note=note)
+
+    def _open(self) -> None:
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+        columns.append(TextColumn("{task.fields[note]}"))
+        self._bar = Bar(*columns, console=RichConsole(stderr=True), transient=True)
+        self._bar.start()
+        self._task = self._bar.add_task(self.what, total=self.total, completed=self.done, note="")
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._visible = False
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def plain(value: Any) -> Any:
+    """`value` in JSON's types: arrays as lists, NumPy scalars as numbers, NaN and infinity as null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and value - value != 0:
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)

@@ -1,0 +1,103 @@
+"""Paths as users type them, and the checks on them that need nothing but the file system.
+
+They run before NumPy is imported and before a byte of a pipe is read, so that a command which cannot
+end well does not begin.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mrikit.errors import CannotCreateError, MissingInputError, UsageError
+
+PIPE = "-"
+_DATASET = re.compile(r"(?P<file>.+\.(?:h5|hdf5)):(?P<dataset>[^:]+)$", re.IGNORECASE)
+
+
+def on_disk(text: str) -> Path:
+    """File behind what was typed: `scan.h5:kspace` is in `scan.h5`, BART's `maps` is `maps.cfl`."""
+    match = _DATASET.match(text)
+    path = Path(match["file"] if match else text)
+    pair = path.with_name(path.name + ".cfl") if path.name else path
+    return pair if not path.exists() and pair.exists() else path
+
+
+def check_inputs(inputs: Sequence[str]) -> None:
+    """Raise UsageError or MissingInputError unless every input can be opened."""
+    if inputs.count(PIPE) > 1:
+        raise UsageError("only one input can be -, there is one stdin", hint="write the others to files")
+    if PIPE in inputs and sys.stdin.isatty():
+        raise UsageError("input - is the terminal", hint="pipe something in: mrikit ... - | mrikit ... -")
+    for text in inputs:
+        if text != PIPE:
+            _check_input(text, on_disk(text))
+
+
+def _check_input(text: str, path: Path) -> None:
+    if path.is_dir():
+        raise MissingInputError(f"{text}: is a folder, expected a file")
+    if not path.exists():
+        raise MissingInputError(f"{text}: no such file", hint=_nearest(path))
+    if not os.access(path, os.R_OK):
+        raise MissingInputError(f"{text}: permission denied", hint=f"ls -l {path}")
+
+
+def _nearest(path: Path) -> str | None:
+    import difflib
+
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return f"there is no folder {path.parent}"
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean {path.parent / near[0]}?" if near else None
+
+
+def check_outputs(outputs: Sequence[str], inputs: Sequence[str], *, force: bool) -> None:
+    """Raise UsageError or CannotCreateError unless every output can be made without harm."""
+    if outputs.count(PIPE) > 1:
+        raise UsageError("only one output can be -, there is one stdout", hint="write the others to files")
+    if PIPE in outputs and sys.stdout.isatty():
+        raise UsageError("output - is the terminal", hint="pipe it on, or name a file")
+    taken = [(text, on_disk(text)) for text in inputs if text != PIPE]
+    for text in outputs:
+        if text == PIPE:
+            continue
+        path = on_disk(text)
+        for other, other_path in taken:
+            if _same(path, other_path):
+                raise UsageError(
+                    f"{text}: is the same file as {other}", hint="an output needs a name of its own"
+                )
+        _check_output(text, path, force)
+        taken.append((text, path))
+
+
+def _same(a: Path, b: Path) -> bool:
+    if a.exists() and b.exists():
+        return a.samefile(b)
+    return a.resolve() == b.resolve()
+
+
+def _check_output(text: str, path: Path, force: bool) -> None:
+    folder = path.parent
+    if path.is_dir():
+        raise CannotCreateError(f"{text}: is a folder, expected a file name")
+    if not folder.is_dir():
+        raise CannotCreateError(f"{text}: there is no folder {folder}", hint=f"mkdir -p {folder}")
+    if path.exists() and not force:
+        raise CannotCreateError(f"{text}: exists already", hint="--force overwrites it")
+    if not os.access(folder, os.W_OK):
+        raise CannotCreateError(f"{text}: folder {folder} cannot be written to", hint=f"ls -ld {folder}")
+
+
+def check_formats(volumes: Sequence[str]) -> None:
+    """Raise UsageError unless every volume has a suffix that stands for a format. Imports NumPy."""
+    from mrikit.io.paths import locate
+
+    for text in volumes:
+        locate(text)

@@ -1,0 +1,120 @@
+"""What `mrikit info` tells about a volume: gathered in one pass, then laid out for people."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from mrikit.axes import describe
+from mrikit.io import Reader
+from mrikit.physics.masks import acceleration, calibration_extent, sampling
+
+
+def inspect(reader: Reader, slices: Iterable[np.ndarray]) -> dict[str, Any]:
+    """Everything known about a volume, as JSON has it. Consumes `slices`, the reader's own."""
+    header = reader.header
+    masks: list[np.ndarray] = []
+    largest, n_bad, n_rows = 0.0, 0, 0
+    for array in slices:
+        finite = np.isfinite(array)
+        n_bad += int(finite.size - np.count_nonzero(finite))
+        largest = max(largest, float(np.abs(array).max(initial=0.0, where=finite)))
+        if header.kind == "kspace":
+            masks.append(sampling(array))
+            n_rows = array.shape[-2]
+        elif header.kind == "mask":
+            masks += [array] if array.ndim == 1 or array.shape == header.shape[-2:] else list(array)
+    return {
+        "file": reader.name,
+        "format": header.dialect,
+        "kind": header.kind,
+        "axes": header.axes,
+        "shape": header.shape,
+        "dtype": str(header.dtype),
+        "nbytes": header.nbytes,
+        "units": header.units,
+        "voxel_mm": header.geometry.voxel,
+        "affine": header.geometry.affine,
+        "largest": largest,
+        "not_finite": n_bad,
+        "sampling": _sampling(masks, n_rows or None) if masks else None,
+        "stored_mask": None if reader.mask is None else reader.mask.shape,
+        "datasets": dict(reader.datasets),
+        "crc32": f"{reader.crc32:08x}",
+        "history": reader.history,
+    }
+
+
+def _sampling(masks: list[np.ndarray], n_rows: int | None) -> dict[str, Any]:
+    """What was sampled: pattern, counts, acceleration and calibration region of the first slice."""
+    mask = masks[0]
+    lines = mask.ndim == 1
+    n_rows = n_rows or (1 if lines else mask.shape[0])
+    return {
+        "pattern": "full" if mask.all() else "lines" if lines else "points",
+        "sampled": int(np.count_nonzero(mask)),
+        "of": int(mask.size),
+        "accel": acceleration(mask) if mask.any() else None,
+        "calibration_yx": calibration_extent(mask, n_rows),
+        "same_in_all_slices": all(np.array_equal(mask, other) for other in masks[1:]),
+    }
+
+
+def render(facts: dict[str, Any]) -> str:
+    """The facts as aligned plain text."""
+    rows: list[tuple[str, str]] = [
+        ("format", facts["format"] or "unknown"),
+        ("kind", facts["kind"]),
+        ("shape", describe(facts["shape"], facts["axes"])),
+        ("dtype", f"{facts['dtype']}, {_size(facts['nbytes'])}"),
+        ("largest", f"{facts['largest']:.6g} {facts['units'] or ''}".rstrip()),
+    ]
+    if facts["not_finite"]:
+        rows.append(("damage", f"{facts['not_finite']} values are NaN or infinity"))
+    voxel = facts["voxel_mm"]
+    rows.append(("voxel", " x ".join(f"{mm:g}" for mm in voxel) + " mm (x, y, slice)" if voxel else "unknown"))
+    rows += _affine_rows(facts["affine"])
+    if facts["sampling"]:
+        rows += _sampling_rows(facts["sampling"])
+    if facts["stored_mask"] is not None:
+        rows.append(("mask", f"{describe(facts['stored_mask'])}, stored in the file"))
+    rows += _listed("datasets", [f"{name}: {what}" for name, what in facts["datasets"].items()])
+    rows += _listed("history", [_step(step) for step in facts["history"]] or ["none"])
+    return "\n".join([facts["file"], *(f"  {name:<12}{text}" for name, text in rows)])
+
+
+def _affine_rows(affine: Any) -> list[tuple[str, str]]:
+    if affine is None:
+        return [("orientation", "unknown")]
+    return _listed("affine", ["".join(f"{value:10.3f}" for value in row).strip() for row in affine[:3]])
+
+
+def _sampling_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    unit = {"lines": "lines along x", "points": "points", "full": "positions"}[facts["pattern"]]
+    accel = "nothing" if facts["accel"] is None else f"acceleration {facts['accel']:.2f}"
+    y, x = facts["calibration_yx"]
+    rows = [
+        ("sampling", f"{facts['sampled']} of {facts['of']} {unit}, {accel}"),
+        ("calibration", f"{y} y x {x} x, fully sampled at the centre" if y and x else "none at the centre"),
+    ]
+    return rows if facts["same_in_all_slices"] else [*rows, ("", "of the first slice; others differ")]
+
+
+def _listed(name: str, lines: list[str]) -> list[tuple[str, str]]:
+    return [(name if i == 0 else "", line) for i, line in enumerate(lines)]
+
+
+def _step(step: Any) -> str:
+    words = step.get("command", "")
+    return words if isinstance(words, str) else shlex.join(str(word) for word in words)
+
+
+def _size(nbytes: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if nbytes < 1024:
+            return f"{nbytes:.4g} {unit}"
+        nbytes /= 1024
+    return f"{nbytes:.4g} TiB"

@@ -1,0 +1,317 @@
+"""`Run`: what a command is given to read, report and write with.
+
+A command calls one library function and says where slices come from and go to; reading in lock step,
+checks, progress, history, timing and cleaning up are done here.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from mrikit._version import __version__
+from mrikit.cli import failures
+from mrikit.cli.console import Console, Progress, plain
+from mrikit.cli.files import PIPE
+from mrikit.cli.options import Settings, limited_threads
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mrikit.cli.sinks import Sink
+    from mrikit.io import Header, Reader, Writer
+
+
+class Run:
+    """One command being run. `settings` has the common options, which are attributes here too.
+
+    seed, chunk, force: as given. device: resolved to `cpu` or `cuda:i` when first asked for.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        argv: Sequence[str],
+        settings: Settings,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        uses: Sequence[str] = (),
+    ) -> None:
+        self.command = command
+        self.argv = tuple(argv)
+        self.settings = settings
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.seed = settings.seed
+        self.chunk = settings.chunk
+        self.console = Console(
+            f"mrikit {command}",
+            quiet=settings.quiet,
+            verbose=settings.verbose,
+            json=settings.json,
+            data_on_stdout=PIPE in outputs,
+        )
+        self.uses = tuple(uses)
+        self.facts: dict[str, Any] = {}
+        self._device: str | None = None
+        self._readers: list[Reader] = []
+        self._sinks: list[Sink] = []
+        self._stack = ExitStack()
+        self._start = time.monotonic()
+
+    # what a command asks
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda:i`. Raises TemporaryError if --device names one that cannot be had."""
+        if self._device is None:
+            from mrikit.arrays import resolve_device
+
+            self._device = resolve_device(self.settings.device)
+            self.detail(f"device {self._device}")
+        return self._device
+
+    # what a command says
+
+    def say(self, text: str) -> None:
+        """A line on stderr about what was done; silent with --quiet and --json."""
+        self.console.say(text)
+
+    def detail(self, text: str) -> None:
+        """A line on stderr with --verbose only."""
+        self.console.detail(text)
+
+    def warn(self, text: str) -> None:
+        """A warning on stderr; also in the JSON report."""
+        self.console.warn(text)
+
+    def note(self, text: str | None = None, **facts: Any) -> None:
+        """Facts for the JSON report and the history of the outputs; `text` is the line for people."""
+        self.facts.update(facts)
+        if text is not None:
+            self.say(text)
+
+    def result(self, text: str, **facts: Any) -> None:
+        """The result of a command whose result is text: `text` on stdout, or with --json the facts alone."""
+        self.facts.update(facts)
+        if not self.settings.json:
+            self.console.text(text)
+
+    def progress(self, total: int | None, what: str = "") -> Progress:
+        """Progress bar of a loop that is the command's own: `with run.progress(n) as bar: bar.advance()`."""
+        return self._stack.enter_context(self.console.progress(total, what or self.command))
+
+    # reading
+
+    def open(self, source: str | Reader, kind: str | None = None) -> Reader:
+        """Open an input, to be closed when the command ends. Raises DataError if it is not of that `kind`."""
+        if not isinstance(source, str):
+            return source
+        from mrikit.cli.checks import check_header
+        from mrikit.io import open_reader
+
+        reader = self._stack.enter_context(open_reader(source, kind))
+        self._readers.append(reader)
+        for note in reader.notes:
+            self.warn(note)
+        check_header(reader)
+        return reader
+
+    def read(self, source: str | Reader, kind: str | None = None) -> np.ndarray:
+        """The whole of a small input (a mask, a noise scan), checked."""
+        from mrikit.cli.checks import check_input
+
+        reader = self.open(source, kind)
+        array = reader.read()
+        for i, one in enumerate(array if reader.header.sliced else [array]):
+            check_input(reader, i, one)
+        return array
+
+    def slices(
+        self, sources: Sequence[str | Reader], *, check: bool = True
+    ) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield the same slice of every source, in lock step, with progress.
+
+        A source without slice axis, or a mask with one slice, is repeated. Raises DataError where numbers
+        of slices differ or, with `check`, where a slice is not fit for use.
+        """
+        from mrikit.cli.lockstep import Lockstep
+
+        readers = [self.open(source) for source in sources]
+        steps = Lockstep(readers, check=check)
+        with self.console.progress(len(steps), self.command) as bar:
+            for arrays in steps:
+                yield arrays
+                bar.advance()
+
+    # writing
+
+    def stream(
+        self,
+        function: Callable[..., Any],
+        sources: Sequence[str | Reader],
+        out: str | Sequence[str | None] | None,
+        kind: str | Sequence[str] = "image",
+        *,
+        indexed: bool = False,
+        device: str = "cpu",
+        check: bool = True,
+        **header: Any,
+    ) -> None:
+        """Write `function(slice of each source...)` to `out`, slice by slice.
+
+        Several outputs take a tuple from `function` and as many kinds; an `out` of None is not written.
+        indexed: call `function(i, ...)`, with the number of the slice.
+        device: where the slices are moved before the call; results come back by themselves.
+        header: part, units, mask; the geometry is that of the first source.
+        Raises ResultError, with nothing written, where a
+        result is NaN or zero everywhere.
+        """
+        readers = [self.open(source) for source in sources]
+        from mrikit.cli.lockstep import Lockstep
+
+        n_slices = Lockstep(readers).n_slices
+
+        def compute(i: int, arrays: tuple[Any, ...]) -> Any:
+            if device != "cpu":
+                from mrikit.arrays import to_device
+
+                arrays = tuple(to_device(array, device) for array in arrays)
+            return function(i, *arrays) if indexed else function(*arrays)
+
+        steps = enumerate(self.slices(readers, check=check))
+        results = (compute(i, arrays) for i, arrays in steps)
+        header = {"geometry": readers[0].header.geometry} | header
+        self._write(results, n_slices, out, kind, check=check, **header)
+
+    def copy(self, source: str | Reader, out: str, *, part: str = "auto") -> None:
+        """Write a volume as it is, unchecked, in the format of `out`."""
+        reader = self.open(source)
+        header = reader.header
+        slices = (arrays[0] for arrays in self.slices([reader], check=False))
+        n_slices = header.n_slices if header.sliced else None
+        more = {"geometry": header.geometry, "units": header.units, "mask": header.mask}
+        self._write(slices, n_slices, out, header.kind, part=part, check=False, **more)
+
+    def generate(
+        self,
+        slices: Iterable[Any],
+        n_slices: int | None,
+        out: str | Sequence[str | None] | None,
+        kind: str | Sequence[str],
+        **header: Any,
+    ) -> None:
+        """Write slices that come from no file: `n_slices` of them, or None for one result without slice axis.
+
+        header: part, units, geometry, mask (the sampling mask stored beside k-space), check.
+        """
+        with self.console.progress(n_slices, self.command) as bar:
+            self._write(_counted(slices, bar), n_slices, out, kind, **header)
+
+    def write(self, array: Any, out: str, kind: str, **header: Any) -> None:
+        """Write a whole volume with the axes of `axes.KINDS[kind]`, the slice axis first if it has one."""
+        from mrikit.axes import axes_for
+
+        sliced = axes_for(kind, array.shape, out)[0] == "slice"
+        self._write(array if sliced else [array], len(array) if sliced else None, out, kind, **header)
+
+    def _write(
+        self,
+        results: Iterable[Any],
+        n_slices: int | None,
+        out: str | Sequence[str | None] | None,
+        kind: str | Sequence[str],
+        **header: Any,
+    ) -> None:
+        from mrikit.cli.sinks import Sink
+
+        single = isinstance(out, str)
+        outs: Sequence[str | None] = [out] if out is None or isinstance(out, str) else out
+        kinds = [kind] * len(outs) if isinstance(kind, str) else kind
+        sinks = [
+            None if name is None else Sink(name, its_kind, n_slices, self._open_writer, **header)
+            for name, its_kind in zip(outs, kinds, strict=True)
+        ]
+        for result in results:
+            for sink, array in zip(sinks, [result] if single else result, strict=True):
+                if sink is not None:
+                    sink.put(array)
+        history = self.history()
+        for sink in sinks:
+            if sink is not None:
+                sink.finish(history)
+                self._sinks.append(sink)
+
+    def _open_writer(self, name: str, header: Header) -> Writer:
+        from mrikit.io import open_writer
+
+        writer = open_writer(name, header, force=self.settings.force, inputs=self.inputs)
+        return self._stack.enter_context(writer)
+
+    def history(self) -> tuple[Mapping[str, Any], ...]:
+        """History of an output made now: that of every input that was read, then this command."""
+        from mrikit.io.history import extend, record
+
+        step = record(
+            ["mrikit", *self.argv],
+            seed=self.seed if "seed" in self.uses else None,
+            inputs=[(reader.name, reader.crc32) for reader in self._readers],
+            device=self._device,
+        )
+        if self.facts:
+            step["facts"] = plain(self.facts)
+        return extend(self._readers, step)
+
+    # the frame
+
+    def __enter__(self) -> Run:
+        self._stack.enter_context(limited_threads(self.settings.threads))
+        self._stack.enter_context(warnings.catch_warnings())
+        self._filter_warnings()
+        return self
+
+    def _filter_warnings(self) -> None:
+        if not sys.warnoptions:  # python -W means what it says
+            warnings.simplefilter("default" if self.settings.verbose else "ignore")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._report()
+        finally:
+            self._stack.close()
+        if error is not None and failures.out_of_memory(error):
+            raise failures.memory_error(error, self.uses, self._device) from error
+
+    def _report(self) -> None:
+        seconds = round(time.monotonic() - self._start, 3)
+        if self.settings.json:
+            report: dict[str, Any] = {"command": self.command, "version": __version__, **self.facts}
+            if self._sinks:
+                report["outputs"] = [sink.facts() for sink in self._sinks]
+            if self._device is not None:
+                report["device"] = self._device
+            if self.console.warnings:
+                report["warnings"] = self.console.warnings
+            self.console.report(report | {"seconds": seconds})
+        self.detail(f"done in {seconds:.1f} s, peak memory {_peak_mib():.0f} MiB")
+
+
+def _counted(slices: Iterable[Any], bar: Progress) -> Iterator[Any]:
+    for one in slices:
+        yield one
+        bar.advance()
+
+
+def _peak_mib() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,268 @@
+"""`.h5` in fastMRI's layout: `kspace`, `mask`, `reconstruction_rss`, `ismrmrd_header`; others named by kind.
+
+mrikit adds to a dataset, as attributes and each as JSON: kind, axes, affine, voxel_mm, units, history.
+k-space without them is fastMRI's: (slice, coil, y, x), or (slice, y, x) from a single coil. No attribute but
+these is read or copied, so none that names a patient travels on.
+
+Only data inside the file itself are read, through HDF5's own filters: links to other places, external and
+virtual storage and plugins are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrikit.axes import describe
+from mrikit.errors import DataError, MissingInputError, UnsafeError
+from mrikit.io import guard, ismrmrd, meta
+from mrikit.io.atomic import PartFile, writing
+from mrikit.io.volume import Geometry, Header, Reader, Writer
+
+#: Names of datasets -> the kind they hold; where any will do, the first that is there is read.
+NAMES = {
+    "kspace": "kspace",
+    "image": "image",
+    "reconstruction_rss": "image",
+    "reconstruction_esc": "image",
+    "reconstruction": "image",
+    "maps": "maps",
+    "samples": "samples",
+    "mask": "mask",
+    "noise": "noise",
+}
+#: deflate, shuffle, fletcher32, szip, nbit, scale-offset, lzf: all inside HDF5 and h5py.
+FILTERS = {1, 2, 3, 4, 5, 6, 32000}
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turn what HDF5 raises for damaged files into DataError."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: damaged or not HDF5 ({guard.first_line(error)})") from error
+
+
+class Hdf5Reader(Reader):
+    """One dataset of an HDF5 file: `dataset`, or the first that holds a kind asked for."""
+
+    def __init__(self, path: Path, name: str, dataset: str | None, asked: tuple[str, ...]) -> None:
+        import h5py
+
+        self.name = name
+        with _reading(name):
+            # Without locking: a read-only or network file system need not have locks.
+            self._file = h5py.File(path, "r", locking=False)
+        try:
+            with _reading(name):
+                _refuse_ismrmrd(name, self._file)
+                self.datasets = _datasets(self._file)
+            chosen = dataset or _choose(name, self.datasets, asked)
+            self._data = _open(name, self._file, chosen)
+            self.header, self.notes = self._read_header(chosen.rsplit("/", 1)[-1], asked)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _read_header(self, dataset: str, asked: tuple[str, ...]) -> tuple[Header, tuple[str, ...]]:
+        name, data = self.name, self._data
+        shape, kind = tuple(data.shape or ()), NAMES.get(dataset)
+        own = _attributes(name, data)
+        if own:
+            history = meta.parse_history(name, own.get("history", []))
+            more: dict[str, Any] = {
+                "meta": meta.parse(name, own),
+                "history": history,
+                "dialect": "mrikit HDF5",
+            }
+        else:
+            more = {"kind": kind, "dialect": "fastMRI HDF5" if kind else "HDF5"}
+            if kind == "kspace" and len(shape) == 3:  # fastMRI, a single coil
+                shape = (shape[0], 1, *shape[1:])
+            if kind != "mask":
+                more["geometry"] = Geometry(self._voxel())
+        header, notes = meta.settle(name, shape, data.dtype, asked, **more)
+        _require_held(name, data, header.n_slices)
+        if header.kind == "kspace" and "mask" in self.datasets:
+            header = replace(header, mask=self._read_mask(header.shape))
+        return header, notes
+
+    def _voxel(self) -> tuple[float, float, float] | None:
+        if "ismrmrd_header" not in self.datasets:
+            return None
+        data = _open(self.name, self._file, "ismrmrd_header")
+        if data.shape != () or data.dtype.kind not in "OS":
+            return None
+        guard.require_text(self.name, "an ismrmrd_header", data.dtype.itemsize, ismrmrd.MAX_XML)
+        with _reading(self.name):
+            return ismrmrd.voxel(self.name, bytes(data[()]))
+
+    def _read_mask(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The mask beside k-space, as bool that broadcasts against (slice, y, x)."""
+        name, data = f"{self.name}:mask", _open(self.name, self._file, "mask")
+        header, _ = meta.settle(name, data.shape or (), data.dtype, (), kind="mask")
+        _require_held(name, data, 1)
+        with _reading(name):
+            mask = np.asarray(data[()]) != 0
+        n_slices, _, ny, nx = shape
+        if mask.shape == (n_slices, nx) and n_slices != ny:
+            mask = mask[:, None, :]
+        full = (n_slices, ny, nx)[-mask.ndim :]
+        if any(n not in (1, expected) for n, expected in zip(mask.shape, full, strict=True)):
+            raise DataError(f"{name}: has {describe(header.shape)}, expected {describe(full)} as its k-space")
+        return mask
+
+    def _slices(self) -> Iterator[np.ndarray]:
+        n = self.header.n_slices
+        for i in range(n):
+            with _reading(self.name):
+                array = self._data[i] if n > 1 else self._data[()]  # a single slice need not have an axis
+            yield meta.convert(array, self.header)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _refuse_ismrmrd(name: str, file: Any) -> None:
+    """Raise DataError for raw data in ISMRMRD's own layout: readouts in the order they were acquired."""
+    import h5py
+
+    for key in file:
+        if (
+            isinstance(file.get(key, getlink=True), h5py.HardLink)
+            and file.get(key, getclass=True) is h5py.Group
+        ):
+            if {"data", "xml"} <= set(file[key]):
+                raise DataError(
+                    f"{name}: is ISMRMRD raw data (group {key!r} with data and xml), expected fastMRI's layout",
+                    hint="sort its readouts into a `kspace` dataset (slice, coil, y, x) first",
+                )
+
+
+def _datasets(file: Any) -> dict[str, str]:
+    """Every dataset at the top of the file, with its shape and dtype; links are named and not followed."""
+    import h5py
+
+    found = {}
+    for key in file:
+        if not isinstance(file.get(key, getlink=True), h5py.HardLink):
+            found[key] = "link"
+        elif isinstance(file[key], h5py.Dataset):
+            found[key] = f"{describe(file[key].shape or ())} {file[key].dtype}"
+    return found
+
+
+def _choose(name: str, datasets: Mapping[str, str], asked: tuple[str, ...]) -> str:
+    """The dataset to read where the user named none. Raises MissingInputError, listing what there is."""
+    known = [dataset for dataset in NAMES if dataset in datasets]
+    for kind in asked or (None,):
+        for dataset in known:
+            if kind in (None, NAMES[dataset]):
+                return dataset
+    if len(datasets) == 1:
+        return next(iter(datasets))
+    raise _missing(name, " or ".join(asked) or "volume", datasets)
+
+
+def _missing(name: str, wanted: str, datasets: Mapping[str, str]) -> MissingInputError:
+    there = ", ".join(f"{dataset} ({what})" for dataset, what in datasets.items()) or "no datasets"
+    return MissingInputError(f"{name}: holds no {wanted}; it has {there}", hint="FILE.h5:DATASET picks one")
+
+
+def _open(name: str, file: Any, path: str) -> Any:
+    """The dataset at `path`, which must lie in this file. Raises MissingInputError, UnsafeError."""
+    import h5py
+
+    node = file
+    for part in path.strip("/").split("/"):
+        with _reading(name):
+            link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+            if link is not None and not isinstance(link, h5py.HardLink):
+                raise UnsafeError(f"{name}: {path} is a link to somewhere else, which is not followed")
+            node = None if link is None else node[part]
+        if node is None:
+            break
+    if not isinstance(node, h5py.Dataset):
+        raise _missing(name, f"dataset {path}", _datasets(file))
+    plan = node.id.get_create_plist()
+    if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
+        raise UnsafeError(f"{name}: {path} keeps its data in other files, which are not opened")
+    for i in range(plan.get_nfilters()):
+        number = plan.get_filter(i)[0]
+        if number not in FILTERS:
+            raise UnsafeError(
+                f"{name}: {path} needs HDF5 filter {number}, a plugin, which is not loaded",
+                hint="`h5repack -f GZIP=4` writes it without",
+            )
+    return node
+
+
+def _attributes(name: str, data: Any) -> dict[str, Any]:
+    """What mrikit wrote beside a dataset; empty where it was not mrikit."""
+    with _reading(name):
+        if not {"kind", "axes"} <= set(data.attrs):
+            return {}
+        keys = {*meta.FIELDS, "history"} & set(data.attrs)
+        return {key: guard.parse_json(name, f"its attribute {key}", data.attrs[key]) for key in keys}
+
+
+def _require_held(name: str, data: Any, n_slices: int) -> None:
+    """Raise where a dataset claims far more than the file has stored for it, or more than memory for a slice."""
+    stored = data.id.get_storage_size()
+    claimed = guard.nbytes(data.shape, data.dtype.itemsize)
+    guard.require_ratio(name, claimed, stored)
+    guard.require_slice_fits(name, claimed // n_slices, stored)
+
+
+class Hdf5Writer(Writer):
+    """An .h5 being written: one dataset, and beside k-space its mask and voxel sizes where they are known."""
+
+    def __init__(self, part: PartFile, header: Header, dataset: str | None) -> None:
+        import h5py
+
+        self.name, self.header, self._part = part.name, header, part
+        dataset = dataset or header.kind
+        stored = np.dtype(np.uint8) if header.dtype == meta.BOOL else header.dtype
+        with writing(self.name):
+            # HDF5 1.8 is the oldest format that holds attributes above 64 kB, as a long history is.
+            self._file = h5py.File(part.part, "w", libver="v108")
+            self._data = self._file.create_dataset(dataset, header.shape, stored)
+            _write_attributes(self._data, meta.fields(header))
+            if dataset == "kspace" and header.mask is not None:
+                mask = header.mask
+                axes = ("slice", "y", "x")[-mask.ndim :]
+                beside = self._file.create_dataset("mask", data=mask.astype(np.uint8))
+                _write_attributes(beside, meta.fields(Header("mask", axes, mask.shape, meta.BOOL)))
+            if dataset == "kspace" and header.geometry.voxel:
+                self._file["ismrmrd_header"] = ismrmrd.xml(header)
+
+    def write(self, array: np.ndarray) -> None:
+        i = self._written
+        self._require_slice(array)
+        with writing(self.name):
+            self._data[i if self.header.sliced else ...] = array
+
+    def finish(self, history: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._require_complete()
+        with writing(self.name):
+            _write_attributes(self._data, {"history": list(history)})
+            self._file.close()
+        self._part.commit()
+
+    def abort(self) -> None:
+        # Closing writes what HDF5 holds back, which a full disk refuses: it is dropped anyway.
+        with suppress(OSError, RuntimeError):
+            self._file.close()
+        self._part.abort()
+
+
+def _write_attributes(data: Any, fields: Mapping[str, Any]) -> None:
+    for key, value in fields.items():
+        data.attrs[key] = json.dumps(value)

@@ -1,0 +1,116 @@
+"""Combining, whitening and compressing receiver coils."""
+
+from __future__ import annotations
+
+from mrikit.arrays import Array, namespace
+from mrikit.axes import describe, require_match
+from mrikit.errors import DataError, UsageError
+from mrikit.physics.fourier import ifft2c
+from mrikit.physics.masks import centre
+
+
+def rss(kspace: Array) -> Array:
+    """Root-sum-of-squares image `(..., y, x)`, real, of k-space `(..., coil, y, x)`. Roemer 1990."""
+    xp = namespace(kspace)
+    coil_images = ifft2c(kspace)
+    return xp.sqrt(xp.sum(xp.real(coil_images) ** 2 + xp.imag(coil_images) ** 2, axis=-3))
+
+
+def mvue(kspace: Array, maps: Array, *, sets: bool = False) -> Array:
+    """Minimum-variance unbiased estimate of the image of fully sampled k-space: `(..., y, x)`, complex.
+
+        sum_c conj(maps_c) F^-1(kspace)_c / sqrt(sum_c |maps_c|^2),     zero where all maps are zero.
+
+    kspace: `(..., coil, y, x)`; maps: the same, or with `sets` `(..., set, coil, y, x)`, which gives one image
+    a set: `(..., set, y, x)`. Source: Jalal et al. 2021, arXiv 2108.01368, section 4.
+    """
+    require_fit(kspace, maps)
+    xp = namespace(kspace, maps)
+    coil_images = ifft2c(kspace)
+    if sets:
+        coil_images = coil_images[..., None, :, :, :]
+    combined = xp.sum(xp.conj(maps) * coil_images, axis=-3)
+    norm = xp.sqrt(xp.sum(xp.real(maps) ** 2 + xp.imag(maps) ** 2, axis=-3))
+    return combined / xp.where(norm > 0, norm, xp.ones_like(norm))
+
+
+def require_fit(kspace: Array, maps: Array) -> None:
+    """Raise DataError unless `maps` `(..., coil, y, x)` belong to `kspace` `(..., coil, y, x)`."""
+    require_match("maps", maps.shape, "k-space", kspace.shape, "the matrix")
+    if maps.shape[-3] != kspace.shape[-3]:
+        raise DataError(
+            f"maps have {maps.shape[-3]} coils, k-space has {kspace.shape[-3]}",
+            hint="estimate the maps from this very scan with `mrikit espirit`",
+        )
+
+
+def noise_covariance(noise: Array) -> Array:
+    """Covariance `(coil, coil)` of noise samples `(coil, sample)`."""
+    xp = namespace(noise)
+    if noise.shape[1] <= noise.shape[0]:
+        raise DataError(
+            f"{noise.shape[1]} noise samples are too few for the covariance of {noise.shape[0]} coils",
+            hint="give a longer noise scan with --noise",
+        )
+    return noise @ xp.conj(noise).T / noise.shape[1]
+
+
+def edge_samples(kspace: Array, fraction: float = 0.05) -> Array:
+    """Acquired samples `(coil, sample)` at both ends of the readout y, where signal is weakest.
+
+    They stand in for a noise scan: an upper bound on the noise, close to it where the scan resolves its object.
+    """
+    xp = namespace(kspace)
+    n_edge = max(1, round(fraction * kspace.shape[-2]))
+    acquired_rows = xp.any(xp.any(kspace != 0, axis=-1), axis=-2)
+    rows = xp.nonzero(acquired_rows)[0]
+    if rows.shape[0] < 4 * n_edge:
+        n_edge = max(1, rows.shape[0] // 4)
+    kept = xp.concat([rows[:n_edge], rows[-n_edge:]])
+    samples = xp.reshape(xp.take(kspace, kept, axis=-2), (kspace.shape[-3], -1))
+    return samples[:, xp.nonzero(xp.any(samples != 0, axis=0))[0]]
+
+
+def whiten(kspace: Array, noise: Array | None = None) -> Array:
+    """k-space `(..., coil, y, x)` whose noise is uncorrelated and of unit variance in every coil.
+
+    noise: samples `(coil, sample)` without signal; by default the ends of the readout stand in for them.
+    With the covariance L L^H the coils are mixed by L^-1. Pruessmann 2001, doi:10.1002/mrm.1241.
+    """
+    xp = namespace(kspace)
+    if noise is None:
+        noise = edge_samples(kspace)
+    if noise.shape[0] != kspace.shape[-3]:
+        raise DataError(f"noise has {noise.shape[0]} coils, k-space has {kspace.shape[-3]}")
+    covariance = noise_covariance(noise)
+    values = xp.linalg.eigvalsh(covariance)
+    if not float(values[0]) > 1e-7 * float(values[-1]):
+        raise DataError(
+            "the noise covariance is singular: some coils are copies or mixtures of others, or hold nothing",
+            hint="reduce them first with `mrikit compress --coils N`",
+        )
+    return mix_coils(xp.linalg.inv(xp.linalg.cholesky(covariance)), kspace)
+
+
+def compress(kspace: Array, n_coils: int, *, calib: int = 24) -> Array:
+    """k-space of the `n_coils` virtual coils that keep most of the central `calib` x `calib` energy.
+
+    `(..., coil, y, x)` to `(..., n_coils, y, x)`, by the singular vectors of the calibration data, as
+    `bart cc -S`. Huang 2008, doi:10.1016/j.mri.2007.04.010.
+    """
+    xp = namespace(kspace)
+    all_coils, n_y, n_x = kspace.shape[-3:]
+    if not 1 <= n_coils <= all_coils:
+        raise UsageError(f"--coils {n_coils}: k-space {describe(kspace.shape)} has {all_coils} coils")
+    region = kspace[..., centre(n_y, min(calib, n_y)), centre(n_x, min(calib, n_x))]
+    samples = xp.reshape(xp.moveaxis(region, -3, 0), (all_coils, -1))
+    vectors = xp.linalg.eigh(samples @ xp.conj(samples).T)[1]
+    return mix_coils(xp.conj(xp.flip(vectors, axis=1)[:, :n_coils]).T, kspace)
+
+
+def mix_coils(matrix: Array, kspace: Array) -> Array:
+    """`matrix` `(new coil, coil)` applied along the coil axis of `kspace` `(..., coil, y, x)`."""
+    xp = namespace(matrix, kspace)
+    *outer, n_coils, n_y, n_x = kspace.shape
+    mixed = matrix @ xp.reshape(kspace, (*outer, n_coils, n_y * n_x))
+    return xp.reshape(mixed, (*outer, matrix.shape[0], n_y, n_x))

@@ -1,0 +1,252 @@
+"""ESPIRiT coil maps: Uecker et al. 2014, doi:10.1002/mrm.24751, with BART's defaults.
+
+The calibration matrix A holds every kernel-sized patch of the calibration region as a row. Its row space,
+spanned by the right singular vectors v_j with s_j^2 > threshold * s_0^2, is what k-space patches of this
+scan look like. At every voxel r the coil sensitivities are an eigenvector, of eigenvalue 1, of
+
+    G(r)_cd = 1/|kernel| sum_j V_jc(r) conj(V_jd(r)),      V_jc = Fourier transform of the kernel v_jc.
+
+G is a trigonometric polynomial of degree kernel - 1, so its samples on a (2 kernel - 1)^2 grid hold all of
+it, and two small matrix products evaluate it anywhere. The dominant eigenvector varies slowly: it is found by
+power iteration on a coarse grid, interpolated, and polished by two more iterations at every voxel.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mrikit.arrays import Array, namespace
+from mrikit.axes import describe
+from mrikit.errors import DataError, UsageError
+from mrikit.physics.masks import calibration_extent, centre, sampling
+
+COARSE_ITERS = 30
+FINE_ITERS = 2
+BLOCK_BYTES = 8 * 2**20
+
+
+def espirit(
+    kspace: Array,
+    *,
+    calib: int | tuple[int, int] | str = "auto",
+    kernel: int = 6,
+    threshold: float = 0.001,
+    crop: float = 0.8,
+    sets: int = 1,
+) -> Array:
+    """Coil maps `(..., coil, y, x)` of k-space `(..., coil, y, x)`, or `(..., set, coil, y, x)` for sets > 1.
+
+    calib: side of the calibration region, one number or (y, x); `auto` finds the fully sampled centre.
+    kernel: side of the k-space kernel. threshold: singular values kept, as in BART: s_j^2 / s_0^2.
+    crop: voxels whose eigenvalue is not above it get zero maps. sets: how many eigenvectors.
+
+    In the support sum_c |maps_c|^2 = 1, and the phase is that of the calibration data's first principal
+    component. Raises DataError where the calibration region is too small for the kernel or is empty.
+    """
+    if kspace.ndim > 3:
+        xp = namespace(kspace)
+        options: dict[str, Any] = {
+            "calib": calib, "kernel": kernel, "threshold": threshold, "crop": crop, "sets": sets
+        }  # fmt: skip
+        return xp.stack([espirit(kspace[i, ...], **options) for i in range(kspace.shape[0])])
+    n_coils, n_y, n_x = kspace.shape
+    if not 1 <= sets <= n_coils:
+        raise UsageError(f"--sets {sets}: there are {n_coils} coils, so 1 to {n_coils} sets of maps")
+    region = calibration_region(kspace, calib, kernel)
+    samples = gram_on_grid(region, kernel, threshold)
+    reference = principal_component(region)
+    if sets > 1:
+        vectors, values = _exact(samples, n_y, n_x, sets)
+    else:
+        vectors, values = _coarse_to_fine(samples, reference, n_y, n_x)
+    return _normalise(vectors, values, reference, crop, sets)
+
+
+def calibration_region(kspace: Array, calib: int | tuple[int, int] | str, kernel: int) -> Array:
+    """The centre of `kspace` `(coil, y, x)` to calibrate on.
+
+    `auto` takes up to 24 x 24 of the fully sampled centre. Where that is narrower than 24 along one axis,
+    as behind a mask of lines, it takes more along the other for as many samples in all.
+    """
+    from mrikit.arrays import to_numpy
+
+    n_y, n_x = kspace.shape[-2:]
+    if calib == "auto":
+        extent = calibration_extent(sampling(to_numpy(kspace)), n_y)
+        size = [min(24, n) for n in extent]
+        for axis in (0, 1):
+            size[axis] = min(extent[axis], max(size[axis], math.ceil(576 / max(1, size[1 - axis]))))
+    else:
+        size = [calib, calib] if isinstance(calib, int) else list(calib)  # type: ignore[list-item]
+        size = [min(size[0], n_y), min(size[1], n_x)]
+    if min(size) < kernel + 2:
+        raise DataError(
+            f"the calibration region is {describe(size)} (y x x), too small for a kernel of {kernel} x {kernel}, "
+            f"which needs {kernel + 2} x {kernel + 2}",
+            hint="acquire more central lines, set a smaller --kernel, or give maps from elsewhere with --maps",
+        )
+    region = kspace[:, centre(n_y, size[0]), centre(n_x, size[1])]
+    xp = namespace(kspace)
+    if not bool(xp.any(region != 0)):
+        raise DataError("the calibration region holds only zeros", hint="is the centre of k-space at N//2?")
+    return region
+
+
+def principal_component(region: Array) -> Array:
+    """Unit vector `(coil,)`: the coil combination that holds most of the calibration data's energy."""
+    xp = namespace(region)
+    samples = xp.reshape(region, (region.shape[0], -1))
+    covariance = samples @ xp.conj(samples).T
+    return xp.linalg.eigh(covariance)[1][:, -1]
+
+
+def gram_on_grid(region: Array, kernel: int, threshold: float) -> Array:
+    """G on its own (2 kernel - 1)^2 frequency grid: `(y, x, coil, coil)`, eigenvalues in [0, 1]."""
+    xp = namespace(region)
+    n_coils, n_y, n_x = region.shape
+    patches = xp.stack(
+        [
+            region[:, i : i + n_y - kernel + 1, j : j + n_x - kernel + 1]
+            for i in range(kernel)
+            for j in range(kernel)
+        ],
+        axis=1,
+    )
+    rows = xp.reshape(patches, (n_coils * kernel**2, -1))
+    rows = rows / xp.max(xp.abs(rows))
+    # Patches are columns here. Of the two Gram matrices the smaller one is decomposed.
+    if rows.shape[0] <= rows.shape[1]:
+        kept = _dominant(rows @ xp.conj(rows).T, threshold)[1]
+    else:
+        values, kept = _dominant(xp.conj(rows).T @ rows, threshold)
+        kept = rows @ kept / xp.sqrt(values)
+    size = 2 * kernel - 1
+    kernels = xp.permute_dims(xp.reshape(kept, (n_coils, kernel, kernel, -1)), (1, 2, 0, 3))
+    pad = xp.zeros((kernel, size - kernel, *kernels.shape[2:]), dtype=kernels.dtype, device=kernels.device)
+    kernels = xp.concat([kernels, pad], axis=1)
+    pad = xp.zeros((size - kernel, size, *kernels.shape[2:]), dtype=kernels.dtype, device=kernels.device)
+    kernels = xp.concat([kernels, pad], axis=0)
+    spectrum = xp.fft.ifftn(kernels, axes=(0, 1)) * size**2
+    return spectrum @ xp.conj(xp.matrix_transpose(spectrum)) / kernel**2
+
+
+def _dominant(gram: Array, threshold: float) -> tuple[Array, Array]:
+    """Eigenvalues above `threshold` times the largest, and their eigenvectors."""
+    xp = namespace(gram)
+    values, vectors = xp.linalg.eigh(gram)
+    first = int(xp.sum(xp.astype(values <= threshold * values[-1], xp.int64)))
+    return values[first:], vectors[:, first:]
+
+
+class Polynomial:
+    """G anywhere: the trigonometric polynomial through `samples`, along a fixed set of columns.
+
+    Positions are fractions of the field of view: (n - N//2) / N for voxel n.
+    """
+
+    def __init__(self, samples: Array, columns: Array) -> None:
+        xp = namespace(samples)
+        size, n_coils = samples.shape[0], samples.shape[-1]
+        self.shape = (columns.shape[0], n_coils, n_coils)
+        degrees = xp.arange(size, device=columns.device)
+        self.degrees = xp.astype(xp.where(degrees > size // 2, degrees - size, degrees), columns.dtype)
+        coefficients = xp.fft.fftn(samples, axes=(0, 1)) / size**2
+        along_x = self._waves(columns) @ xp.reshape(coefficients, (size, size, -1))
+        self.along_x = xp.reshape(along_x, (size, -1))
+
+    def _waves(self, positions: Array) -> Array:
+        angles = 2 * math.pi * positions[:, None] * self.degrees[None, :]
+        xp = namespace(angles)
+        return xp.cos(angles) + 1j * xp.sin(angles)
+
+    def rows(self, positions: Array) -> Array:
+        """G at every column of the rows at `positions`: `(row, x, coil, coil)`."""
+        xp = namespace(positions)
+        return xp.reshape(self._waves(positions) @ self.along_x, (-1, *self.shape))
+
+
+def positions(n: int, like: Array, step: int = 1) -> Array:
+    """Every `step`-th voxel's place as a fraction of the field of view, the last voxel included."""
+    xp = namespace(like)
+    index = xp.arange(0, n + step - 1, step, device=like.device)
+    return xp.astype(index - n // 2, xp.real(like).dtype) / n
+
+
+def power_iteration(gram: Array, vectors: Array, n_iters: int) -> tuple[Array, Array]:
+    """Dominant eigenvectors `(..., coil, 1)` of `gram`, and their eigenvalues `(..., 1, 1)`."""
+    xp = namespace(gram)
+    norm = xp.ones_like(vectors[..., :1, :])
+    for _ in range(n_iters):
+        vectors = gram @ vectors
+        norm = _norm(vectors)
+        vectors = vectors / norm
+    return vectors, xp.real(norm)
+
+
+def _norm(vectors: Array) -> Array:
+    xp = namespace(vectors)
+    energy = xp.sum(xp.real(vectors) ** 2 + xp.imag(vectors) ** 2, axis=-2, keepdims=True)
+    return xp.sqrt(energy) + xp.finfo(energy.dtype).smallest_normal
+
+
+def _coarse_to_fine(samples: Array, reference: Array, n_y: int, n_x: int) -> tuple[Array, Array]:
+    """Vectors `(y, x, coil, 1)` and values `(y, x, 1, 1)`, by power iteration."""
+    xp = namespace(samples)
+    step_y, step_x = (max(1, min(4, n // 40)) for n in (n_y, n_x))
+    coarse = Polynomial(samples, positions(n_x, samples, step_x)).rows(positions(n_y, samples, step_y))
+    start = xp.broadcast_to(reference[:, None], (*coarse.shape[:-1], 1))
+    vectors, _ = power_iteration(coarse, start, COARSE_ITERS)
+    vectors = align_phase(vectors, reference)
+    along_x = interpolate(vectors, n_x, step_x, axis=1)
+    fine = Polynomial(samples, positions(n_x, samples))
+    rows_per_block = max(1, BLOCK_BYTES // (n_x * math.prod(samples.shape[-2:]) * 8))
+    blocks = []
+    for start_row in range(0, n_y, rows_per_block):
+        stop = min(start_row + rows_per_block, n_y)
+        guess = interpolate(along_x, n_y, step_y, axis=0, start=start_row, stop=stop)
+        rows = positions(n_y, samples)[start_row:stop]
+        blocks.append(power_iteration(fine.rows(rows), guess, FINE_ITERS))
+    return xp.concat([b[0] for b in blocks]), xp.concat([b[1] for b in blocks])
+
+
+def _exact(samples: Array, n_y: int, n_x: int, sets: int) -> tuple[Array, Array]:
+    """Vectors `(y, x, coil, set)` and values `(y, x, 1, set)`, largest first, by eigendecomposition."""
+    xp = namespace(samples)
+    polynomial = Polynomial(samples, positions(n_x, samples))
+    vectors, values = [], []
+    for row in range(n_y):
+        w, v = xp.linalg.eigh(polynomial.rows(positions(n_y, samples)[row : row + 1]))
+        values.append(xp.flip(w[..., None, -sets:], axis=-1))
+        vectors.append(xp.flip(v[..., -sets:], axis=-1))
+    return xp.concat(vectors), xp.concat(values)
+
+
+def interpolate(coarse: Array, n: int, step: int, *, axis: int, start: int = 0, stop: int | None = None) -> Array:
+    """Linear interpolation along `axis` (0 or 1) from every `step`-th voxel to voxels start..stop of n."""
+    xp = namespace(coarse)
+    index = xp.arange(start, n if stop is None else stop, device=coarse.device)
+    low = index // step
+    high = xp.where(low + 1 < coarse.shape[axis], low + 1, low)
+    shape = [1] * coarse.ndim
+    shape[axis] = -1
+    weight = xp.reshape(xp.astype(index - low * step, xp.real(coarse).dtype) / step, tuple(shape))
+    below = xp.take(coarse, low, axis=axis)
+    return below + weight * (xp.take(coarse, high, axis=axis) - below)
+
+
+def align_phase(vectors: Array, reference: Array) -> Array:
+    """`vectors` `(..., coil, set)` turned so that <reference, vector> is real and positive."""
+    xp = namespace(vectors)
+    projection = xp.conj(reference)[None, :] @ vectors
+    magnitude = xp.abs(projection)
+    tiny = xp.finfo(magnitude.dtype).smallest_normal
+    return vectors * (xp.conj(projection) + tiny) / (magnitude + tiny)
+
+
+def _normalise(vectors: Array, values: Array, reference: Array, crop: float, sets: int) -> Array:
+    """Maps `(coil, y, x)` or `(set, coil, y, x)`: phases aligned, zero where the eigenvalue is not above `crop`."""
+    xp = namespace(vectors)
+    maps = align_phase(vectors, reference) * xp.astype(values > crop, values.dtype)
+    maps = xp.permute_dims(maps, (3, 2, 0, 1))
+    return xp.asarray(maps if sets > 1 else maps[0, ...], copy=True)

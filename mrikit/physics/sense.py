@@ -1,0 +1,89 @@
+"""The SENSE operator A = M F S: coil maps, Fourier transform, sampling mask. Pruessmann 1999.
+
+    kspace_c = mask * F( sum_s maps_{s,c} image_s )
+
+It is written once for NumPy, CuPy and torch arrays and carries gradients with torch.
+"""
+
+from __future__ import annotations
+
+from mrikit.arrays import Array, namespace
+from mrikit.axes import describe
+from mrikit.errors import DataError
+from mrikit.physics.cg import cg
+from mrikit.physics.fourier import Axes, from_fft_order, to_fft_order
+
+
+class Sense:
+    """The operator of one scan, or of a batch of scans with leading axes.
+
+    maps: `(..., coil, y, x)` complex; with `sets`, `(..., set, coil, y, x)`.
+    mask: bool, broadcast against `(..., coil, y, x)`: `(x,)`, `(y, x)` or with more leading axes.
+    axes: those the Fourier transform runs along. With `(-1,)` the data is k-space along x but image along
+        y: with a mask of lines the rows then decouple, and every transform is half the work.
+
+    Arrays are kept with their centre at index 0, so `normal_fft_order` needs no shifts at all.
+    """
+
+    def __init__(self, maps: Array, mask: Array, *, sets: bool = False, axes: Axes = (-2, -1)) -> None:
+        xp = namespace(maps, mask)
+        if mask.shape[-1] not in (1, maps.shape[-1]) or (
+            mask.ndim > 1 and mask.shape[-2] not in (1, maps.shape[-2])
+        ):
+            raise DataError(
+                f"mask is {describe(mask.shape)}, which does not fit maps of {describe(maps.shape[-2:])} (y x x)"
+            )
+        self.sets = sets
+        self.axes = axes
+        self.image_ndim = 3 if sets else 2
+        mask = xp.astype(mask, xp.real(maps).dtype)
+        self._mask = to_fft_order(mask, axes if mask.ndim > 1 else tuple(a for a in axes if a == -1))
+        self._maps = to_fft_order(maps, axes)
+        self._maps_conj = xp.conj(self._maps)
+
+    def _project(self, image: Array) -> Array:
+        """Coil images of `image`, both in FFT order."""
+        coil_images = self._maps * image[..., None, :, :]
+        return namespace(image).sum(coil_images, axis=-4) if self.sets else coil_images
+
+    def _combine(self, coil_images: Array) -> Array:
+        """Adjoint of `_project`."""
+        if self.sets:
+            coil_images = coil_images[..., None, :, :, :]
+        return namespace(coil_images).sum(self._maps_conj * coil_images, axis=-3)
+
+    def forward(self, image: Array) -> Array:
+        """k-space `(..., coil, y, x)` of `image` `(..., [set,] y, x)`; zero where not sampled."""
+        fft = namespace(image).fft
+        coil_images = self._project(to_fft_order(image, self.axes))
+        return from_fft_order(self._mask * fft.fftn(coil_images, axes=self.axes, norm="ortho"), self.axes)
+
+    def adjoint(self, kspace: Array) -> Array:
+        """A^H kspace: the zero-filled image, coils combined by the conjugate maps."""
+        fft = namespace(kspace).fft
+        kspace = self._mask * to_fft_order(kspace, self.axes)
+        return from_fft_order(self._combine(fft.ifftn(kspace, axes=self.axes, norm="ortho")), self.axes)
+
+    def normal(self, image: Array) -> Array:
+        """A^H A image."""
+        return from_fft_order(self.normal_fft_order(to_fft_order(image, self.axes)), self.axes)
+
+    def normal_fft_order(self, image: Array) -> Array:
+        """A^H A for an image whose centre is at index 0 along the transformed axes: no shifts."""
+        fft = namespace(image).fft
+        kspace = self._mask * fft.fftn(self._project(image), axes=self.axes, norm="ortho")
+        return self._combine(fft.ifftn(kspace, axes=self.axes, norm="ortho"))
+
+    def solve(self, rhs: Array, lamda: Array | float, x0: Array | None = None, *, n_iters: int = 30) -> Array:
+        """Image x with (A^H A + lamda) x = rhs, by conjugate gradients from `x0`.
+
+        With rhs = A^H y + lamda z this is argmin_x ||A x - y||^2 + lamda ||x - z||^2.
+        """
+        x = cg(
+            lambda image: self.normal_fft_order(image) + lamda * image,
+            to_fft_order(rhs, self.axes),
+            None if x0 is None else to_fft_order(x0, self.axes),
+            n_iters=n_iters,
+            ndim=self.image_ndim,
+        )
+        return from_fft_order(x, self.axes)

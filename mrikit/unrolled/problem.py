@@ -1,0 +1,82 @@
+"""From measured k-space to what a network sees: scaled, its noise known, its rows decoupled where they can be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mrikit.physics.coils import edge_samples
+from mrikit.physics.fourier import ifft2c
+from mrikit.physics.masks import acceleration
+from mrikit.physics.sense import Sense
+from mrikit.unrolled.model import Problem
+
+SCALE_QUANTILE = 0.99
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One slice, ready for a network. Lines, where the mask is one of lines, run along x.
+
+    kspace, maps: `(coil, y, x)` complex64; kspace is already an image along y where the mask is `(x,)`.
+    scale: what kspace was divided by. sigma: noise std of a sample after that. transposed: y and x swapped.
+    """
+
+    kspace: np.ndarray
+    maps: np.ndarray
+    mask: np.ndarray
+    scale: float
+    sigma: float
+    transposed: bool = False
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Axes that are still k-space."""
+        return (-1,) if self.mask.ndim == 1 else (-2, -1)
+
+    def rows(self, rows: slice) -> Scan:
+        """A band of rows of a scan with a mask of lines: an exact problem of its own, since rows decouple."""
+        return Scan(
+            self.kspace[:, rows], self.maps[:, rows], self.mask, self.scale, self.sigma, self.transposed
+        )
+
+
+def noise_level(kspace: np.ndarray) -> float:
+    """Noise std of a sample of k-space `(coil, y, x)`, from the ends of the readout; detail there counts as noise."""
+    edges = np.abs(edge_samples(kspace))
+    # The median of |n| is std sqrt(ln 2) for complex Gaussian n, and a few strong samples do not move it.
+    per_coil = np.median(edges, axis=1) / math.sqrt(math.log(2))
+    return float(np.sqrt(np.mean(per_coil**2)))
+
+
+def standardise(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray) -> Scan:
+    """The `Scan` of under-sampled k-space `(coil, y, x)`, maps of the same shape, and mask `(x,)` or `(y, x)`."""
+    sigma = noise_level(kspace)
+    transposed = mask.ndim == 2 and bool(np.all(mask == mask[:, :1]))
+    if transposed:
+        kspace, maps, mask = kspace.swapaxes(-1, -2), maps.swapaxes(-1, -2), mask[:, 0]
+    zero_filled = np.sum(np.conj(maps) * ifft2c(kspace), axis=0)
+    scale = float(np.quantile(np.abs(zero_filled), SCALE_QUANTILE)) or 1.0
+    if mask.ndim == 1:
+        kspace = ifft2c(kspace, axes=(-2,))
+    return Scan(kspace / np.float32(scale), maps, mask, scale, sigma / scale, transposed)
+
+
+def collate(scans: list[Scan], device: str = "cpu") -> Problem:
+    """One `Problem` of scans that agree in matrix, number of coils and kind of mask."""
+
+    def batch(arrays: list[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(arrays)).to(device)
+
+    masks = batch([s.mask for s in scans])
+    masks = masks[:, None, None, :] if masks.ndim == 2 else masks[:, None]
+    operator = Sense(batch([s.maps for s in scans]), masks, axes=scans[0].axes)
+    return Problem(
+        operator,
+        operator.adjoint(batch([s.kspace for s in scans])),
+        torch.tensor([s.sigma for s in scans], dtype=torch.float32, device=device).clamp_min(1e-5),
+        torch.tensor([acceleration(s.mask) for s in scans], dtype=torch.float32, device=device),
+    )

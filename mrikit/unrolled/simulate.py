@@ -1,0 +1,124 @@
+"""Scans to learn from: anatomy, coils, phase, noise and sampling drawn anew for every training step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mrikit.errors import DataError
+from mrikit.physics.coils import mvue
+from mrikit.physics.espirit import espirit
+from mrikit.physics.fourier import fft2c
+from mrikit.physics.masks import LINE_KINDS, centre, mask, undersample
+from mrikit.physics.phantom import coil_maps, noise, phase
+from mrikit.rng import generator
+from mrikit.train.data import Images, warp
+from mrikit.unrolled.model import Problem
+from mrikit.unrolled.problem import Scan, collate, standardise
+
+COILS = (1, 2, 4, 6, 8, 8, 8, 10, 12, 16, 24, 32)
+LINES = 0.75  # share of masks of lines; the others are 2-D Poisson discs
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What is drawn. images: where magnitudes come from. crops: problems made of one simulated scan.
+
+    band: rows of a problem with a mask of lines, at 8 coils. accels: drawn between these two.
+    """
+
+    images: Images
+    crops: int = 2
+    band: int = 64
+    accels: tuple[float, float] = (2.0, 12.0)
+
+
+def full_scan(images: Images, rng: np.random.Generator, *, small: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Noise-free k-space `(coil, y, x)` of a simulated scan, and noise for it.
+
+    The image is drawn finer than the scan resolves it and cut off in k-space, as a scanner does, so edges ring.
+    """
+    n_coils = int(rng.choice(COILS))
+    low, high = (48, 81) if small else (72, 145)
+    n_y, n_x = (2 * int(rng.integers(low, high)) for _ in range(2))
+    fine = (n_y * 5 // 4, n_x * 5 // 4)
+    image = warp(images.draw(rng), fine, rng) * phase(fine, rng)
+    kspace = fft2c((coil_maps(n_coils, fine, rng) * image).astype(np.complex64))
+    kspace = np.ascontiguousarray(kspace[:, centre(fine[0], n_y), centre(fine[1], n_x)])
+    # In units of a bright voxel: a sample of the orthonormal k-space has the noise of a voxel.
+    level = 10 ** rng.uniform(-3.0, -1.6)
+    return kspace, noise((n_y, n_x), n_coils, level, rng)
+
+
+def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Scan], list[np.ndarray]]:
+    """Scans and targets `(y, x)`, scaled, that share one simulated anatomy, its maps and its kind of mask.
+
+    Maps are estimated from the acquired centre, as in use. The target is what these maps make of the noise-free
+    scan, so that the network is not asked for what they cannot express.
+    """
+    lines = rng.random() < LINES
+    clean, added = full_scan(simulation.images, rng, small=not lines)
+    n_coils, n_y, n_x = clean.shape
+    measured = clean + added
+    accel = float(np.exp(rng.uniform(*np.log(simulation.accels))))
+    kind = str(rng.choice(LINE_KINDS)) if lines else "poisson"
+    masks = [
+        mask((n_y, n_x), accel, kind=kind, seed=int(rng.integers(2**31))) for _ in range(simulation.crops)
+    ]
+    maps = espirit(undersample(measured, np.logical_and.reduce(masks)))
+    target = mvue(clean, maps)
+    scans, targets = [], []
+    for sampled in masks:
+        scan = standardise(undersample(measured, sampled), maps, sampled)
+        image = target / np.float32(scan.scale)
+        if lines:
+            height = min(n_y, max(24, simulation.band * 8 // max(8, n_coils) // 8 * 8))
+            rows = band(np.sum(np.abs(image) ** 2, axis=1), height, rng)
+            scan, image = scan.rows(rows), image[rows]
+        scans.append(scan)
+        targets.append(image)
+    return scans, targets
+
+
+def band(energy: np.ndarray, height: int, rng: np.random.Generator) -> slice:
+    """`height` rows around one drawn by its energy, so that few bands show nothing but air."""
+    middle = rng.choice(len(energy), p=energy / energy.sum())
+    top = int(np.clip(middle - height // 2, 0, len(energy) - height))
+    return slice(top, top + height)
+
+
+class Stream(Dataset):
+    """Problems by number of the training step: item s depends on the seed and s alone."""
+
+    def __init__(self, simulation: Simulation, seed: int, name: str = "train") -> None:
+        self.simulation, self.seed, self.name = simulation, seed, name
+
+    def __len__(self) -> int:
+        return 2**31
+
+    def __getitem__(self, step: int) -> tuple[list[Scan], list[np.ndarray]]:
+        attempt = 0
+        while True:
+            try:
+                return problems(self.simulation, generator(self.seed, self.name, step, attempt))
+            except DataError:  # an image whose calibration region happens to be empty
+                attempt += 1
+
+    def batches(self, start: int, n_workers: int = 1) -> Iterator[tuple[Problem, Tensor]]:
+        """Batches from step `start` on, drawn ahead by worker processes."""
+        loader = DataLoader(
+            self,
+            batch_size=None,
+            sampler=range(start, len(self)),
+            num_workers=n_workers,
+            prefetch_factor=4 if n_workers else None,
+            multiprocessing_context="fork" if n_workers else None,
+            worker_init_fn=lambda _: torch.set_num_threads(1),
+        )
+        for scans, targets in loader:
+            yield collate(scans), torch.from_numpy(np.stack(targets))

@@ -1,0 +1,69 @@
+"""Training an unrolled network, from images to weights with a card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from mrikit import weights
+from mrikit._version import __version__
+from mrikit.train.data import Images
+from mrikit.train.loop import Recipe, fit
+from mrikit.unrolled.model import Config, Unrolled
+from mrikit.unrolled.objective import loss
+from mrikit.unrolled.simulate import Simulation, Stream
+
+
+def unroll_train(
+    files: list[Path],
+    out: Path,
+    *,
+    recipe: Recipe,
+    config: Config | None = None,
+    simulated: float = 0.5,
+    crops: int = 2,
+    resume: bool = False,
+    command: str = "",
+    report: Callable[[dict[str, float]], None] = lambda line: None,
+) -> Unrolled:
+    """Train on simulated scans of the images in `files` and of simulated anatomy; write weights and card to `out`.
+
+    A folder `out`.run beside it keeps the state of the run, from which `resume` goes on exactly, and its losses.
+    simulated: share of simulated anatomy. crops: problems a step.
+    """
+    torch.manual_seed(recipe.seed)
+    network = Unrolled(config or Config()).to(memory_format=torch.channels_last)
+    simulation = Simulation(Images(files, simulated), crops=crops)
+    stream = Stream(simulation, recipe.seed)
+    folder = out.with_suffix(".run")
+    folder.mkdir(parents=True, exist_ok=True)
+    state = fit(
+        network,
+        stream.batches,
+        lambda model, batch: loss(model(batch[0]), batch[1], model.times),
+        recipe,
+        folder,
+        resume=resume,
+        report=report,
+    )
+    network.load_state_dict(state.average)
+    described = {
+        "architecture": "flat",
+        "config": network.config.to_json(),
+        "training": {
+            "command": command,
+            "seed": recipe.seed,
+            "steps": recipe.n_steps,
+            "crops_per_step": crops,
+            "images": [f.name for f in files],
+            "simulated_anatomy": simulated,
+            "mrikit": __version__,
+            "torch": torch.__version__,
+        },
+        "licence": "BSD-3-Clause",
+        "use": "For research. Not for diagnosis.",
+    }
+    weights.save(out, network.state_dict(), described)
+    return network
