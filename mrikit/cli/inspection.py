@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mrikit.axes import describe
+from mrikit import axes
 from mrikit.io import Reader
+from mrikit.io.formats import describe
 from mrikit.physics.masks import acceleration, calibration_extent, sampling
 
 
@@ -27,24 +28,12 @@ def inspect(reader: Reader, slices: Iterable[np.ndarray]) -> dict[str, Any]:
             n_rows = array.shape[-2]
         elif header.kind == "mask":
             masks += [array] if array.ndim == 1 or array.shape == header.shape[-2:] else list(array)
-    return {
-        "file": reader.name,
-        "format": header.dialect,
-        "kind": header.kind,
-        "axes": header.axes,
-        "shape": header.shape,
-        "dtype": str(header.dtype),
+    return describe(reader) | {
         "nbytes": header.nbytes,
-        "units": header.units,
-        "voxel_mm": header.geometry.voxel,
-        "affine": header.geometry.affine,
         "largest": largest,
         "not_finite": n_bad,
         "sampling": _sampling(masks, n_rows or None) if masks else None,
-        "stored_mask": None if reader.mask is None else reader.mask.shape,
-        "datasets": dict(reader.datasets),
         "crc32": f"{reader.crc32:08x}",
-        "history": reader.history,
     }
 
 
@@ -66,21 +55,23 @@ def _sampling(masks: list[np.ndarray], n_rows: int | None) -> dict[str, Any]:
 def render(facts: dict[str, Any]) -> str:
     """The facts as aligned plain text."""
     rows: list[tuple[str, str]] = [
-        ("format", facts["format"] or "unknown"),
+        ("format", facts["dialect"] or "unknown"),
         ("kind", facts["kind"]),
-        ("shape", describe(facts["shape"], facts["axes"])),
+        ("shape", axes.describe(facts["shape"], facts["axes"])),
         ("dtype", f"{facts['dtype']}, {_size(facts['nbytes'])}"),
         ("largest", f"{facts['largest']:.6g} {facts['units'] or ''}".rstrip()),
     ]
     if facts["not_finite"]:
         rows.append(("damage", f"{facts['not_finite']} values are NaN or infinity"))
-    voxel = facts["voxel_mm"]
-    rows.append(("voxel", " x ".join(f"{mm:g}" for mm in voxel) + " mm (x, y, slice)" if voxel else "unknown"))
-    rows += _affine_rows(facts["affine"])
+    voxel = facts["geometry"]["voxel_mm"]
+    rows.append(
+        ("voxel", " x ".join(f"{mm:g}" for mm in voxel) + " mm (x, y, slice)" if voxel else "unknown")
+    )
+    rows += _affine_rows(facts["geometry"]["affine"])
     if facts["sampling"]:
         rows += _sampling_rows(facts["sampling"])
-    if facts["stored_mask"] is not None:
-        rows.append(("mask", f"{describe(facts['stored_mask'])}, stored in the file"))
+    if facts["mask"] is not None:
+        rows.append(("mask", f"{axes.describe(facts['mask'])}, stored beside the k-space"))
     rows += _listed("datasets", [f"{name}: {what}" for name, what in facts["datasets"].items()])
     rows += _listed("history", [_step(step) for step in facts["history"]] or ["none"])
     return "\n".join([facts["file"], *(f"  {name:<12}{text}" for name, text in rows)])

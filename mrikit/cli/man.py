@@ -76,7 +76,16 @@ def page(name: str, command: Command) -> str:
             out += _term(rf"\fB{_text(term)}\fR", text)
     out += [".SH EXAMPLES"]
     for line, what in command.spec.examples:
-        out += [".PP", _text(what[:1].upper() + what[1:] + ":"), ".PP", ".nf", ".RS", _text(line), ".RE", ".fi"]
+        out += [
+            ".PP",
+            _text(what[:1].upper() + what[1:] + ":"),
+            ".PP",
+            ".nf",
+            ".RS",
+            _text(line),
+            ".RE",
+            ".fi",
+        ]
     out += [".SH EXIT STATUS", r"0 when done; \fBmrikit\fR(1) lists the others.", ".SH SEE ALSO"]
     return "\n".join([*out, r"\fBmrikit\fR(1)"]) + "\n"
 

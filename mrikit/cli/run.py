@@ -108,7 +108,7 @@ class Run:
 
     # reading
 
-    def open(self, source: str | Reader, kind: str | None = None) -> Reader:
+    def open(self, source: str | Reader, kind: str | tuple[str, ...] | None = None) -> Reader:
         """Open an input, to be closed when the command ends. Raises DataError if it is not of that `kind`."""
         if not isinstance(source, str):
             return source
@@ -122,7 +122,7 @@ class Run:
         check_header(reader)
         return reader
 
-    def read(self, source: str | Reader, kind: str | None = None) -> np.ndarray:
+    def read(self, source: str | Reader, kind: str | tuple[str, ...] | None = None) -> np.ndarray:
         """The whole of a small input (a mask, a noise scan), checked."""
         from mrikit.cli.checks import check_input
 
@@ -169,8 +169,7 @@ class Run:
         indexed: call `function(i, ...)`, with the number of the slice.
         device: where the slices are moved before the call; results come back by themselves.
         header: part, units, mask; the geometry is that of the first source.
-        Raises ResultError, with nothing written, where a
-        result is NaN or zero everywhere.
+        Raises ResultError, with nothing written, where a result is NaN or zero everywhere.
         """
         readers = [self.open(source) for source in sources]
         from mrikit.cli.lockstep import Lockstep

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from mrikit.errors import CannotCreateError, CannotWriteError, UsageError
 from mrikit.io.guard import first_line
@@ -19,7 +20,7 @@ from mrikit.io.guard import first_line
 
 @contextmanager
 def writing(name: str) -> Iterator[None]:
-    """Turn a full disk and its like into CannotWriteError. A closed pipe is not an error of ours: it passes."""
+    """Turn a full disk and its like into CannotWriteError. A closed pipe passes: it is nobody's mistake."""
     try:
         yield
     except BrokenPipeError:
@@ -35,7 +36,7 @@ class Output:
     """Where a writer's bytes go: `file`, then `commit` or `abort`. This one is stdout, which has neither."""
 
     name: str
-    file: io.RawIOBase
+    file: Any
 
     def __init__(self, name: str) -> None:
         sys.stdout.flush()
@@ -47,7 +48,7 @@ class Output:
             )
         self.name = name
         # The raw file, not its buffer: slices are large, and a buffer would fail again while Python exits.
-        self.file = getattr(stream, "raw", stream)
+        self.file = getattr(stream, "raw", None) or stream
 
     def commit(self) -> None:
         """Put what was written in its place."""

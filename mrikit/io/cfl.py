@@ -38,6 +38,7 @@ NUMBER = {"y": 0, "x": 1, "coil": 3, "set": 4, "slice": 13, "sample": 15}
 PHS2 = 2
 N_DIMS = 16
 MARK = "# mrikit"
+_NUMBERS = ", ".join(map(str, sorted({*NUMBER.values(), PHS2})))
 #: Axes of one slice as it is stored, slowest first.
 STORED = ("sample", "set", "coil", "x", "y")
 GUESSES = ("image", "kspace", "maps", "samples")
@@ -115,7 +116,7 @@ def _lengths(name: str, dims: tuple[int, ...]) -> tuple[dict[str, int], int]:
     for number, n in enumerate(dims):
         if n > 1 and number not in numbers.values():
             raise DataError(
-                f"{name}: BART dimension {number} has length {n}; read are {', '.join(map(str, NUMBER.values()))}",
+                f"{name}: BART dimension {number} has length {n}, only {_NUMBERS} can be above 1",
                 hint=f"`bart slice {number} 0` picks one",
             )
     return {axis: dims[number] for axis, number in numbers.items()}, slice_dim

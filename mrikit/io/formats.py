@@ -83,7 +83,7 @@ def open_writer(
 
 
 def describe(reader: Reader) -> dict[str, Any]:
-    """What an open reader says about its volume, ready for JSON; a stream's history is complete after its last slice."""
+    """What an open reader says, ready for JSON; a stream's history is complete after its last slice."""
     header = reader.header
     return {
         "file": reader.name,

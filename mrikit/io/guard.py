@@ -1,4 +1,4 @@
-"""Checks and limits against files that claim what they do not hold. Every error names the file and both sizes.
+"""Checks and limits against files that claim what they do not hold; errors name the file and both sizes.
 
 Exit codes, the same for every format:
 
@@ -15,6 +15,8 @@ import math
 import os
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from mrikit.axes import describe
 from mrikit.errors import DataError, TemporaryError, UnsafeError
@@ -36,7 +38,7 @@ def require_shape(name: str, shape: Sequence[Any]) -> tuple[int, ...]:
     """The shape as plain integers. Raises DataError for a length below 1 or too many dimensions."""
     if len(shape) > MAX_DIMS:
         raise DataError(f"{name}: {len(shape)} dimensions claimed, at most {MAX_DIMS} are read")
-    if any(isinstance(n, bool) or int(n) != n or n < 1 for n in shape):
+    if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1 for n in shape):
         raise DataError(f"{name}: claims lengths {describe(shape)}, every length must be at least 1")
     return tuple(int(n) for n in shape)
 

@@ -135,15 +135,12 @@ def _refuse_ismrmrd(name: str, file: Any) -> None:
     import h5py
 
     for key in file:
-        if (
-            isinstance(file.get(key, getlink=True), h5py.HardLink)
-            and file.get(key, getclass=True) is h5py.Group
-        ):
-            if {"data", "xml"} <= set(file[key]):
-                raise DataError(
-                    f"{name}: is ISMRMRD raw data (group {key!r} with data and xml), expected fastMRI's layout",
-                    hint="sort its readouts into a `kspace` dataset (slice, coil, y, x) first",
-                )
+        here = isinstance(file.get(key, getlink=True), h5py.HardLink)
+        if here and isinstance(file[key], h5py.Group) and {"data", "xml"} <= set(file[key]):
+            raise DataError(
+                f"{name}: is ISMRMRD raw data (data and xml in group {key}), expected fastMRI's layout",
+                hint="sort its readouts into a `kspace` dataset (slice, coil, y, x) first",
+            )
 
 
 def _datasets(file: Any) -> dict[str, str]:
@@ -214,7 +211,7 @@ def _attributes(name: str, data: Any) -> dict[str, Any]:
 
 
 def _require_held(name: str, data: Any, n_slices: int) -> None:
-    """Raise where a dataset claims far more than the file has stored for it, or more than memory for a slice."""
+    """Raise where a dataset claims far more than is stored for it, or a slice more than memory."""
     stored = data.id.get_storage_size()
     claimed = guard.nbytes(data.shape, data.dtype.itemsize)
     guard.require_ratio(name, claimed, stored)

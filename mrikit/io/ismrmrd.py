@@ -17,7 +17,10 @@ MAX_XML = 1 << 20
 
 
 def voxel(name: str, xml: bytes) -> tuple[float, float, float] | None:
-    """Voxel edges (x, y, slice) in mm from an XML header; None where it has none. Raises DataError, UnsafeError."""
+    """Voxel edges (x, y, slice) in mm from an XML header, None where it has none.
+
+    Raises DataError for broken XML, UnsafeError for XML with entities.
+    """
     guard.require_text(name, "an ismrmrd_header", len(xml), MAX_XML)
     # Entities can be made to expand without end or to read other files; ISMRMRD has no use for them.
     if b"<!" in xml.replace(b"<!--", b"").replace(b"\0", b""):

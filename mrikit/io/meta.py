@@ -133,7 +133,7 @@ def _assume(name: str, shape: tuple[int, ...], kinds: tuple[str, ...]) -> tuple[
 
 
 def slice_dtype(name: str, kind: str, dtype: np.dtype) -> np.dtype:
-    """The dtype in which slices stored as `dtype` are handed out: bool, complex64 or float32. Raises DataError."""
+    """Bool, complex64 or float32, as which slices stored as `dtype` are handed out. Raises DataError."""
     if dtype.kind not in "biufc":
         raise DataError(f"{name}: holds {dtype}, expected numbers")
     if kind == "mask":
@@ -144,7 +144,7 @@ def slice_dtype(name: str, kind: str, dtype: np.dtype) -> np.dtype:
 
 
 def convert(array: np.ndarray, header: Header) -> np.ndarray:
-    """A slice as the header promises it: shape, dtype, native byte order, C-contiguous. No copy where none is due."""
+    """A slice as the header promises it: shape, dtype, C-contiguous; a copy only where one is due."""
     if header.dtype == BOOL and array.dtype != BOOL:
         array = array != 0
     with np.errstate(over="ignore"):  # beyond float32 is inf, which the caller's own check sees

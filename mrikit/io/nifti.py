@@ -37,15 +37,15 @@ _MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 
 
 class NiftiReader(Reader):
-    """A NIfTI file, read slice by slice; 4-D data that are compressed are unpacked to a temporary file first."""
+    """A NIfTI file, read slice by slice; compressed 4-D data go through a temporary file."""
 
     def __init__(self, file: io.FileIO, name: str, asked: tuple[str, ...], *, compressed: bool) -> None:
         self.name = name
-        self._raw = file
         present = file.seek(0, io.SEEK_END)
         file.seek(0)
         self._compressed = compressed
-        self._file: Any = gzip.GzipFile(fileobj=io.BufferedReader(file)) if compressed else file
+        self._raw: Any = io.BufferedReader(file) if compressed else file
+        self._file: Any = gzip.GzipFile(fileobj=self._raw) if compressed else file
         nii, extension = _read_header(self._file, name)
         x, y, n_slices, extra = _lengths(name, nii)
         try:
@@ -179,7 +179,7 @@ def _read_geometry(nii: Any) -> Geometry:
     scale = _MM.get(unit, 1.0)
     edges = tuple(float(edge) * scale for edge in nii["pixdim"][1:4])
     stated = unit == 2 or any(edge != 1 for edge in edges)
-    voxel = edges if stated and all(np.isfinite(edge) and edge > 0 for edge in edges) else None
+    voxel: Any = edges if stated and all(np.isfinite(edge) and edge > 0 for edge in edges) else None
     try:
         affine = nii.get_sform(coded=True)[0]
         if affine is None:

@@ -1,10 +1,9 @@
-"""`.npy`, as files and in pipes: NumPy's own format, with what mrikit adds in places where NumPy does not look.
+"""`.npy`, in files and pipes: NumPy's own format, with additions in places where NumPy does not look.
 
 A volume written here is
 
     header   .npy version 2.0, C order, little-endian, padded to 64 bytes, below 10,000 bytes:
-             {'descr': '<c8', 'fortran_order': False, 'shape': (40, 8, 230, 180)} # mrikit {"kind": "kspace",
-             ...}
+             {'descr': '<c8', 'fortran_order': False, 'shape': (40, 8, 230, 180)} # mrikit {"kind": ...}
     payload  the slices, one after another
     trailer  8 bytes   b"MRIKTAIL"
              8 bytes   length of the JSON, uint64 little-endian

@@ -1,4 +1,4 @@
-"""What a path on the command line means: format, files on disk, dataset; and whether it may be read or written."""
+"""What a path on the command line means (format, files, dataset), and whether it may be written."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def split_dataset(path: str) -> tuple[str, str | None]:
 
 
 def locate(path: str | os.PathLike[str]) -> Location:
-    """What `path` means. Raises UsageError for an unknown suffix, UnsafeError for formats that can run code."""
+    """What `path` means. Raises UsageError for unknown suffixes, UnsafeError for formats that run code."""
     name = os.fspath(path)
     if name == "-":
         return Location(name, "npy")

@@ -1,4 +1,4 @@
-"""Bytes in and out of raw files and pipes, whose reads and writes can be short; pieces of slices in a file."""
+"""Bytes in and out of raw files and pipes, whose reads and writes can be short."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ import numpy as np
 from mrikit.errors import DataError
 from mrikit.io.guard import first_line
 
-
 #: What files, and gzip files, raise that are damaged.
 READ_ERRORS = (OSError, EOFError, zlib.error)
 
 
 def flat(array: np.ndarray) -> memoryview:
     """The bytes of a C-contiguous array, without a copy."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return memoryview(array.reshape(-1).view(np.uint8).data)
 
 
 def read_into(file: Any, buffer: memoryview | bytearray, name: str) -> int:

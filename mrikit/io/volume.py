@@ -85,7 +85,7 @@ class Reader(ABC):
     name: str
     header: Header
     notes: tuple[str, ...] = ()
-    datasets: Mapping[str, str] = {}  # noqa: RUF012 - never written to
+    datasets: Mapping[str, str] = {}  # a fresh one where a format has any
     crc32: int = 0
     _started = False
 
@@ -94,7 +94,7 @@ class Reader(ABC):
         """Yield every slice in order."""
 
     def _check_end(self) -> None:  # noqa: B027 - most formats say everything at the beginning
-        """Raise DataError unless what follows the last slice is right; called before that slice is handed out."""
+        """Raise DataError unless what follows the last slice is right; called before that slice goes out."""
 
     @property
     def mask(self) -> np.ndarray | None:

@@ -31,16 +31,16 @@ class Canvas:
         self.z = float(z)
         # Nonlinear geometry (radii, angles, nearest cells) is worked out on this grid and interpolated.
         self.step = 1 / 48
-        self.cy = _nodes(self.half_y, self.step)[:, None]
-        self.cx = _nodes(self.half_x, self.step)[None]
+        self.cy = _nodes(self.half_y, self.step, spare=5)[:, None]
+        self.cx = _nodes(self.half_x, self.step, spare=5)[None]
         self._up: dict[int, tuple[np.ndarray, ...]] = {}
 
     def upsample(self, coarse: np.ndarray, every: int = 1) -> np.ndarray:
         """Fine values of a function known on (every n-th node of) the coarse grid (cy, cx), by Catmull-Rom."""
         if every not in self._up:
-            self._up[every] = tuple(
-                _weights(at, half + 2 * (every - 1) * self.step, every * self.step, smooth=False, n=len(nodes[::every]))
-                for at, half, nodes in ((self.y[:, 0], self.half_y, self.cy[:, 0]), (self.x[0], self.half_x, self.cx[0]))
+            self._up[every] = (
+                _weights(self.y[:, 0], self.cy[::every, 0], smooth=False),
+                _weights(self.x[0], self.cx[0, ::every], smooth=False),
             )
         up_y, up_x = self._up[every]
         return (up_y @ coarse.astype(np.float32)) @ up_x.T
@@ -52,10 +52,12 @@ class Canvas:
         same length along z.
         """
         scale = max(scale, 1.5 * self.pixel)
-        lattice = (len(_nodes(self.half_y, scale)), len(_nodes(self.half_x, scale)))
-        mixed = self.along_z(self.rng.standard_normal((4, *lattice), dtype=np.float32), scale)
-        wy = _weights(self.cy[:, 0] if coarse else self.y[:, 0], self.half_y, scale)
-        wx = _weights(self.cx[0] if coarse else self.x[0], self.half_x, scale)
+        y, x = (self.cy[:, 0], self.cx[0]) if coarse else (self.y[:, 0], self.x[0])
+        reach = 6 * self.step if coarse else 0.0
+        nodes_y, nodes_x = _nodes(self.half_y + reach, scale), _nodes(self.half_x + reach, scale)
+        terms = self.rng.standard_normal((4, len(nodes_y), len(nodes_x)), dtype=np.float32)
+        mixed = self.along_z(terms, scale)
+        wy, wx = _weights(y, nodes_y), _weights(x, nodes_x)
         return (wy @ (mixed / np.float32(0.479))) @ wx.T  # 0.479 = 151 / 315: the splines' mean sum of squares
 
     def warp(self, large: float, small: float, *, coarse: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -195,26 +197,23 @@ def _tukey(half: int, keep: float, filter_: float) -> np.ndarray:
     return np.where(k <= 1.0 + 1e-9, 0.5 + 0.5 * np.cos(0.9 * math.pi * fall), 0).astype(np.float32)
 
 
-def _nodes(half: float, spacing: float) -> np.ndarray:
-    """Lattice over -half..half with two nodes to spare on either side."""
-    n = math.ceil(2 * half / spacing) + 5
-    return (np.arange(n, dtype=np.float32) - 2) * np.float32(spacing) - np.float32(half)
+def _nodes(half: float, spacing: float, spare: int = 2) -> np.ndarray:
+    """Lattice over -half..half with `spare` nodes on either side."""
+    n = math.ceil(2 * half / spacing) + 1 + 2 * spare
+    return (np.arange(n, dtype=np.float32) - spare) * np.float32(spacing) - np.float32(half)
 
 
-def _weights(at: np.ndarray, half: float, spacing: float, *, smooth: bool = True) -> np.ndarray:
+def _weights(at: np.ndarray, nodes: np.ndarray, *, smooth: bool = True) -> np.ndarray:
     """Cubic B-spline weights (or, not smooth, interpolating Catmull-Rom ones) of lattice nodes: (at, node)."""
-    place = (at + half) / spacing + 2
+    place = (at - nodes[0]) / (nodes[1] - nodes[0])
     base = np.floor(place).astype(int)
-    t = (place - base).astype(np.float32)
+    t = place - base
     if smooth:
-        w = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-        w = [each / 6 for each in w]
+        w = [(1 - t) ** 3 / 6, t**3 / 2 - t**2 + 2 / 3, (1 + 3 * t + 3 * t**2 - 3 * t**3) / 6, t**3 / 6]
     else:
-        w = (-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2)
-        w = [each / 2 for each in w]
-    n = math.ceil(2 * half / spacing) + 5
-    out = np.zeros((len(at), n), np.float32)
+        w = [(2 * t**2 - t**3 - t) / 2, 1 - 2.5 * t**2 + 1.5 * t**3, (t + 4 * t**2 - 3 * t**3) / 2, (t**3 - t**2) / 2]
+    out = np.zeros((len(at), len(nodes)), np.float32)
     rows = np.arange(len(at))
     for offset, each in zip((-1, 0, 1, 2), w, strict=True):
-        np.add.at(out, (rows, np.clip(base + offset, 0, n - 1)), each)
+        out[rows, base + offset] = each
     return out

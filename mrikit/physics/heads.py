@@ -131,7 +131,7 @@ def _deep_brain(
                 )  # fmt: skip
                 paint(image[window], cover, tint)
         # One long band bent outwards in the middle of the ventricles, two horns above and below.
-        for y, h, turn, bend in ((0.02, 0.42, 0.0, bow), (-0.24, 0.2, -lean, 0.05), (0.32, 0.2, lean, 0.05)):
+        for y, h, turn, bend in ((0.02, 0.42, 0.0, bow), (-0.24, 0.2, lean, 0.05), (0.32, 0.2, -lean, 0.05)):
             size = open_ * (whole if bend == bow else 1 - whole)
             if size > 0.05:
                 window, cover, _ = canvas.blob(

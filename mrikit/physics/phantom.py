@@ -123,21 +123,21 @@ def coil_maps(n_coils: int, shape: Sequence[int], rng: Rng, z: float = 0.0) -> n
         swell, turn = canvas.field(1.2, coarse=True), canvas.field(1.0, coarse=True)
         smooth = np.exp(0.1 * swell + 0.3j * turn)
         return _normalised(canvas, smooth[None])
-    rings = int(np.clip(round(n_coils / rng.uniform(5, 11)), 1, 4))
+    across = rng.random() < 0.65  # an axial slice; otherwise the cylinder's axis runs along y or x
+    rings = int(np.clip(round(n_coils / rng.uniform(5, 11)), 1 if across else min(2, n_coils), 4))
     ring = np.arange(n_coils) * rings // n_coils
     per_ring = np.bincount(ring, minlength=rings)[ring]
     arc = 2 * math.pi if rng.random() < 0.8 else rng.uniform(0.5, 1.2) * math.pi
     angle = np.concatenate([np.arange(n) / n for n in np.bincount(ring, minlength=rings)]) * arc
     angle = angle + rng.uniform(0, 2 * math.pi) + ring * math.pi / per_ring + rng.normal(0, 0.08, n_coils)
-    semi_a, semi_b = rng.uniform(0.95, 1.5) * np.array([canvas.half_y, canvas.half_x]) * rng.uniform(0.92, 1.1, 2)
-    spacing = rng.uniform(0.45, 0.9)
+    semi_a, semi_b = rng.uniform(1.05, 1.5) * np.array([canvas.half_y, canvas.half_x]) * rng.uniform(0.97, 1.1, 2)
+    spacing = rng.uniform(0.45, 0.9) if across else rng.uniform(1.2, 1.8) / rings
     along = (ring - (rings - 1) / 2) * spacing + rng.normal(0, 0.05, n_coils) + rng.normal(0, 0.15)
     centre = np.stack([semi_a * np.sin(angle), semi_b * np.cos(angle), along], axis=1)
     normal = np.stack([semi_b * np.sin(angle), semi_a * np.cos(angle), np.zeros(n_coils)], axis=1)
     normal += rng.normal(0, 0.1, normal.shape)
     radius = np.clip(rng.uniform(0.5, 0.75) * arc * math.sqrt(semi_a * semi_b) / per_ring, 0.2, 0.9)
     radius = radius * rng.uniform(0.9, 1.1, n_coils)
-    across = rng.random() < 0.65  # an axial slice; otherwise the cylinder's axis runs along y or x
 
     y, x = np.broadcast_arrays(canvas.cy[::2], canvas.cx[:, ::2])  # sensitivities are smooth: half the coarse grid
     level = np.full_like(y, z)

@@ -59,7 +59,7 @@ def recolour(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def warp(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """`image` in a field of view of `shape`: turned, flipped, scaled and shifted a little."""
-    zoom = rng.uniform(0.8, 1.25) * max(image.shape[0] / shape[0], image.shape[1] / shape[1])
+    zoom = rng.uniform(0.65, 1.1) * max(image.shape[0] / shape[0], image.shape[1] / shape[1])
     if rng.random() < 0.5:
         image = image.T
     angle = rng.normal(0, 0.2)

@@ -47,7 +47,7 @@ def full_scan(images: Images, rng: np.random.Generator, *, small: bool) -> tuple
     low, high = (48, 81) if small else (72, 145)
     n_y, n_x = (2 * int(rng.integers(low, high)) for _ in range(2))
     fine = (n_y * 5 // 4, n_x * 5 // 4)
-    image = warp(images.draw(rng), fine, rng) * phase(fine, rng)
+    image = warp(images.draw(rng), fine, rng) * np.exp(1j * phase(fine, rng))
     kspace = fft2c((coil_maps(n_coils, fine, rng) * image).astype(np.complex64))
     kspace = np.ascontiguousarray(kspace[:, centre(fine[0], n_y), centre(fine[1], n_x)])
     # In units of a bright voxel: a sample of the orthonormal k-space has the noise of a voxel.
@@ -67,8 +67,13 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
     measured = clean + added
     accel = float(np.exp(rng.uniform(*np.log(simulation.accels))))
     kind = str(rng.choice(LINE_KINDS)) if lines else "poisson"
+    # One scan in three has more or fewer central lines than `auto` gives.
+    acs: int | str = int(rng.integers(10, 33)) if rng.random() < 1 / 3 else "auto"
+    if acs != "auto" and acs > 0.8 * (n_x if lines else n_y * n_x / acs) / accel:
+        acs = "auto"
     masks = [
-        mask((n_y, n_x), accel, kind=kind, seed=int(rng.integers(2**31))) for _ in range(simulation.crops)
+        mask((n_y, n_x), accel, kind=kind, acs=acs, seed=int(rng.integers(2**31)))
+        for _ in range(simulation.crops)
     ]
     maps = espirit(undersample(measured, np.logical_and.reduce(masks)))
     target = mvue(clean, maps)

@@ -10,8 +10,14 @@ from mrikit.cli.runner import Run, command
     examples=[
         ("mrikit convert scan.h5 scan.cfl", "k-space for BART, with its dimensions in BART's order"),
         ("mrikit convert out.npy out.nii --part phase", "the phase, in radians, as NIfTI"),
-        ("mrikit convert scan.h5:kspace - | mrikit rss - rss.nii", "HDF5 cannot be piped, so convert it first"),
-        ("mrikit convert bare.npy image.h5 --kind image", "say what a file holds that does not say it itself"),
+        (
+            "mrikit convert scan.h5:kspace - | mrikit rss - rss.nii",
+            "HDF5 cannot be piped, so convert it first",
+        ),
+        (
+            "mrikit convert bare.npy image.h5 --kind image",
+            "say what a file holds that does not say it itself",
+        ),
     ],
 )
 def convert(

@@ -1,0 +1,188 @@
+"""The literature behind the commands, as BibTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mrikit.errors import UsageError
+
+#: key -> (commands and words it is found by, BibTeX entry)
+REFERENCES: dict[str, tuple[tuple[str, ...], str]] = {
+    "flat": (
+        ("flat-recon", "unroll-train"),
+        """@misc{flat,
+  author = {Qi, Kehan and Gupta, Saumya and Hu, Xiaoling and Hu, Qingqiao and Lyu, Weimin and Chen, Chao},
+  title = {Unrolled Networks are Conditional Probability Flows in {MRI} Reconstruction},
+  year = {2025},
+  eprint = {2512.03020},
+  archivePrefix = {arXiv},
+  doi = {10.48550/arXiv.2512.03020}
+}""",
+    ),
+    "espirit": (
+        ("espirit", "flat-recon"),
+        """@article{espirit,
+  author = {Uecker, Martin and Lai, Peng and Murphy, Mark J. and Virtue, Patrick and Elad, Michael and
+            Pauly, John M. and Vasanawala, Shreyas S. and Lustig, Michael},
+  title = {{ESPIRiT} -- an eigenvalue approach to autocalibrating parallel {MRI}: Where {SENSE} meets {GRAPPA}},
+  journal = {Magnetic Resonance in Medicine},
+  volume = {71},
+  number = {3},
+  pages = {990--1001},
+  year = {2014},
+  doi = {10.1002/mrm.24751}
+}""",
+    ),
+    "csgm-mri": (
+        ("mvue",),
+        """@inproceedings{csgm-mri,
+  author = {Jalal, Ajil and Arvinte, Marius and Daras, Giannis and Price, Eric and Dimakis, Alexandros G. and
+            Tamir, Jonathan I.},
+  title = {Robust Compressed Sensing {MRI} with Deep Generative Priors},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {34},
+  year = {2021},
+  eprint = {2108.01368},
+  archivePrefix = {arXiv}
+}""",
+    ),
+    "modl": (
+        ("unroll-train", "flat-recon"),
+        """@article{modl,
+  author = {Aggarwal, Hemant K. and Mani, Merry P. and Jacob, Mathews},
+  title = {{MoDL}: Model-Based Deep Learning Architecture for Inverse Problems},
+  journal = {IEEE Transactions on Medical Imaging},
+  volume = {38},
+  number = {2},
+  pages = {394--405},
+  year = {2019},
+  doi = {10.1109/TMI.2018.2865356}
+}""",
+    ),
+    "varnet": (
+        ("unroll-train", "flat-recon"),
+        """@inproceedings{varnet,
+  author = {Sriram, Anuroop and Zbontar, Jure and Murrell, Tullie and Defazio, Aaron and Zitnick, C. Lawrence and
+            Yakubova, Nafissa and Knoll, Florian and Johnson, Patricia},
+  title = {End-to-End Variational Networks for Accelerated {MRI} Reconstruction},
+  booktitle = {Medical Image Computing and Computer Assisted Intervention},
+  pages = {64--73},
+  year = {2020},
+  doi = {10.1007/978-3-030-59713-9_7}
+}""",
+    ),
+    "roemer": (
+        ("rss",),
+        """@article{roemer,
+  author = {Roemer, P. B. and Edelstein, W. A. and Hayes, C. E. and Souza, S. P. and Mueller, O. M.},
+  title = {The {NMR} phased array},
+  journal = {Magnetic Resonance in Medicine},
+  volume = {16},
+  number = {2},
+  pages = {192--225},
+  year = {1990},
+  doi = {10.1002/mrm.1910160203}
+}""",
+    ),
+    "cg-sense": (
+        ("pics", "whiten", "flat-recon"),
+        """@article{cg-sense,
+  author = {Pruessmann, Klaas P. and Weiger, Markus and B{\\"o}rnert, Peter and Boesiger, Peter},
+  title = {Advances in sensitivity encoding with arbitrary k-space trajectories},
+  journal = {Magnetic Resonance in Medicine},
+  volume = {46},
+  number = {4},
+  pages = {638--651},
+  year = {2001},
+  doi = {10.1002/mrm.1241}
+}""",
+    ),
+    "sparse-mri": (
+        ("pics",),
+        """@article{sparse-mri,
+  author = {Lustig, Michael and Donoho, David and Pauly, John M.},
+  title = {Sparse {MRI}: The application of compressed sensing for rapid {MR} imaging},
+  journal = {Magnetic Resonance in Medicine},
+  volume = {58},
+  number = {6},
+  pages = {1182--1195},
+  year = {2007},
+  doi = {10.1002/mrm.21391}
+}""",
+    ),
+    "coil-compression": (
+        ("compress",),
+        """@article{coil-compression,
+  author = {Huang, Feng and Vijayakumar, Sathya and Li, Yu and Hertel, Sarah and Duensing, George R.},
+  title = {A software channel compression technique for faster reconstruction with many channels},
+  journal = {Magnetic Resonance Imaging},
+  volume = {26},
+  number = {1},
+  pages = {133--141},
+  year = {2008},
+  doi = {10.1016/j.mri.2007.04.010}
+}""",
+    ),
+    "ssim": (
+        ("metrics", "unroll-train"),
+        """@article{ssim,
+  author = {Wang, Zhou and Bovik, Alan C. and Sheikh, Hamid R. and Simoncelli, Eero P.},
+  title = {Image quality assessment: from error visibility to structural similarity},
+  journal = {IEEE Transactions on Image Processing},
+  volume = {13},
+  number = {4},
+  pages = {600--612},
+  year = {2004},
+  doi = {10.1109/TIP.2003.819861}
+}""",
+    ),
+    "fastmri": (
+        ("mask", "undersample", "metrics"),
+        """@misc{fastmri,
+  author = {Zbontar, Jure and Knoll, Florian and Sriram, Anuroop and others},
+  title = {{fastMRI}: An Open Dataset and Benchmarks for Accelerated {MRI}},
+  year = {2018},
+  eprint = {1811.08839},
+  archivePrefix = {arXiv}
+}""",
+    ),
+    "sigpy": (
+        ("pics",),
+        """@inproceedings{sigpy,
+  author = {Ong, Frank and Lustig, Michael},
+  title = {{SigPy}: A {Python} package for high performance iterative reconstruction},
+  booktitle = {Proceedings of the ISMRM 27th Annual Meeting},
+  address = {Montreal},
+  pages = {4819},
+  year = {2019}
+}""",
+    ),
+    "bart": (
+        ("convert",),
+        """@inproceedings{bart,
+  author = {Uecker, Martin and Ong, Frank and Tamir, Jonathan I. and Bahri, Dara and Virtue, Patrick and
+            Cheng, Joseph Y. and Zhang, Tao and Lustig, Michael},
+  title = {Berkeley Advanced Reconstruction Toolbox},
+  booktitle = {Proceedings of the ISMRM 23rd Annual Meeting},
+  address = {Toronto},
+  pages = {2486},
+  year = {2015}
+}""",
+    ),
+}
+
+
+def find(names: Sequence[str]) -> dict[str, str]:
+    """key -> BibTeX of every reference that one of `names`, keys or commands, asks for; of all without names.
+
+    Raises UsageError for a name that asks for nothing.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        hits = {k: bibtex for k, (words, bibtex) in REFERENCES.items() if name.lower() in (k, *words)}
+        if not hits:
+            raise UsageError(
+                f"no reference for {name!r}", hint=f"known are {', '.join(REFERENCES)}, and commands"
+            )
+        found |= hits
+    return found or {key: bibtex for key, (_, bibtex) in REFERENCES.items()}
