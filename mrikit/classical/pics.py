@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mrikit.errors import UsageError
@@ -19,19 +21,22 @@ def pics(
     reg: str = "wavelet",
     lamda: float | None = None,
     n_iters: int | None = None,
-    sets: bool = False,
 ) -> np.ndarray:
-    """Image `(y, x)` of one slice of k-space `(coil, y, x)`, sampled where it is not zero:
+    """Image `(..., y, x)` of k-space `(..., coil, y, x)`, sampled where it is not zero:
 
         min_x 1/2 ||A x - y||_2^2 + lamda ||W x||_1       wavelet (Daubechies 4), Lustig 2007, doi:10.1002/mrm.21391
         min_x 1/2 ||A x - y||_2^2 + lamda ||G x||_1       tv (finite differences), Block 2007, doi:10.1002/mrm.21236
         min_x     ||A x - y||_2^2 + lamda ||x||_2^2       l2, Pruessmann 2001, doi:10.1002/mrm.1241
 
-    maps: `(coil, y, x)`; l2 also takes `sets` of them, `(set, coil, y, x)`, for an image `(set, y, x)`.
+    maps: `(..., coil, y, x)`; l2 also takes sets of them, `(..., set, coil, y, x)`, for an image a set.
     The scan is first divided by the 0.99 quantile of its zero-filled image, so lamda means the same for every
     scan: by default 0.005 for wavelet and tv, 0.01 for l2. n_iters: by default 100, and 30 for l2.
     """
     require_fit(kspace, maps)
+    if kspace.ndim > 3:
+        options: dict[str, Any] = {"reg": reg, "lamda": lamda, "n_iters": n_iters}
+        return np.stack([pics(k, m, **options) for k, m in zip(kspace, maps, strict=True)])
+    sets = maps.ndim == 4
     mask = sampling(kspace)
     operator = Sense(maps, mask, sets=sets)
     zero_filled = operator.adjoint(kspace)

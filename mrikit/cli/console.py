@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mrikit.cli.failures import line
@@ -52,24 +53,33 @@ class Console:
 
     def progress(self, total: int | None, what: str) -> Progress:
         """A bar that counts to `total`; invisible where nobody watches or another stage draws its own."""
-        visible = not (self.quiet or self.json or self.data_on_stdout) and sys.stderr.isatty()
-        return Progress(total, what, visible=visible)
+        wanted = not (self.quiet or self.json or self.data_on_stdout)
+        watched = wanted and sys.stderr.isatty()
+        return Progress(total, what, visible=watched, log=self.say if wanted and not watched else None)
 
     def _stderr(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
 class Progress:
-    """A progress bar with the time left. It appears after half a second; rich is imported only then."""
+    """A progress bar with the time left. It appears after half a second; rich is imported only then.
+
+    log: prints the lines that `report` makes, now and then, where there is no terminal to draw on.
+    """
 
     PATIENCE = 0.5
+    LOG_EVERY = 30.0
 
-    def __init__(self, total: int | None, what: str, *, visible: bool) -> None:
+    def __init__(
+        self, total: int | None, what: str, *, visible: bool, log: Callable[[str], None] | None = None
+    ) -> None:
         self.total = total
         self.what = what
         self.done = 0
         self._visible = visible
         self._start = time.monotonic()
+        self._log = log
+        self._logged = 0.0
         self._bar: Any = None
         self._task: Any = None
 
@@ -80,8 +90,17 @@ class Progress:
             return
         if self._bar is None:
             self._open()
-        note = " ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items())
-        self._bar.update(self._task, completed=self.done, note=note)
+        self._bar.update(self._task, completed=self.done, note=_listed(facts))
+
+    def report(self, facts: Mapping[str, float]) -> None:
+        """Stand at `facts["step"]` and show the rest: for loops that count by themselves."""
+        rest = dict(facts)
+        step = int(rest.pop("step"))
+        self.advance(step - self.done, **rest)
+        now = time.monotonic()
+        if self._log is not None and (now - self._logged >= self.LOG_EVERY or step == self.total):
+            self._logged = now
+            self._log(f"{step} of {self.total}: {_listed(rest)}")
 
     def _open(self) -> None:
         from rich.console import Console as RichConsole
@@ -105,6 +124,10 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _listed(facts: Mapping[str, object]) -> str:
+    return ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items())
 
 
 def plain(value: Any) -> Any:

@@ -24,7 +24,8 @@ REFERENCES: dict[str, tuple[tuple[str, ...], str]] = {
         """@article{espirit,
   author = {Uecker, Martin and Lai, Peng and Murphy, Mark J. and Virtue, Patrick and Elad, Michael and
             Pauly, John M. and Vasanawala, Shreyas S. and Lustig, Michael},
-  title = {{ESPIRiT} -- an eigenvalue approach to autocalibrating parallel {MRI}: Where {SENSE} meets {GRAPPA}},
+  title = {{ESPIRiT} -- an eigenvalue approach to autocalibrating parallel {MRI}:
+           Where {SENSE} meets {GRAPPA}},
   journal = {Magnetic Resonance in Medicine},
   volume = {71},
   number = {3},
@@ -62,7 +63,7 @@ REFERENCES: dict[str, tuple[tuple[str, ...], str]] = {
     "varnet": (
         ("unroll-train", "flat-recon"),
         """@inproceedings{varnet,
-  author = {Sriram, Anuroop and Zbontar, Jure and Murrell, Tullie and Defazio, Aaron and Zitnick, C. Lawrence and
+  author = {Sriram, Anuroop and Zbontar, Jure and Murrell, Tullie and Defazio, Aaron and Zitnick, C. L. and
             Yakubova, Nafissa and Knoll, Florian and Johnson, Patricia},
   title = {End-to-End Variational Networks for Accelerated {MRI} Reconstruction},
   booktitle = {Medical Image Computing and Computer Assisted Intervention},

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mrikit.cli.sinks import Sink
     from mrikit.io import Header, Reader, Writer
 
+    Source = str | Reader | None
+
 
 class Run:
     """One command being run. `settings` has the common options, which are attributes here too.
@@ -122,6 +124,10 @@ class Run:
         check_header(reader)
         return reader
 
+    def open_if(self, source: str | None, kind: str | tuple[str, ...] | None = None) -> Reader | None:
+        """`open` for an option: None where it is not given."""
+        return None if source is None else self.open(source, kind)
+
     def read(self, source: str | Reader, kind: str | tuple[str, ...] | None = None) -> np.ndarray:
         """The whole of a small input (a mask, a noise scan), checked."""
         from mrikit.cli.checks import check_input
@@ -132,17 +138,15 @@ class Run:
             check_input(reader, i, one)
         return array
 
-    def slices(
-        self, sources: Sequence[str | Reader], *, check: bool = True
-    ) -> Iterator[tuple[np.ndarray, ...]]:
+    def slices(self, sources: Sequence[Source], *, check: bool = True) -> Iterator[tuple[Any, ...]]:
         """Yield the same slice of every source, in lock step, with progress.
 
-        A source without slice axis, or a mask with one slice, is repeated. Raises DataError where numbers
-        of slices differ or, with `check`, where a slice is not fit for use.
+        A source without slice axis, or a mask with one slice, is repeated; None gives None. Raises
+        DataError where numbers of slices differ or, with `check`, where a slice is not fit for use.
         """
         from mrikit.cli.lockstep import Lockstep
 
-        readers = [self.open(source) for source in sources]
+        readers = [None if source is None else self.open(source) for source in sources]
         steps = Lockstep(readers, check=check)
         with self.console.progress(len(steps), self.command) as bar:
             for arrays in steps:
@@ -154,7 +158,7 @@ class Run:
     def stream(
         self,
         function: Callable[..., Any],
-        sources: Sequence[str | Reader],
+        sources: Sequence[Source],
         out: str | Sequence[str | None] | None,
         kind: str | Sequence[str] = "image",
         *,
@@ -163,7 +167,7 @@ class Run:
         check: bool = True,
         **header: Any,
     ) -> None:
-        """Write `function(slice of each source...)` to `out`, slice by slice.
+        """Write `function(slice of each source...)` to `out`, slice by slice. A source of None gives None.
 
         Several outputs take a tuple from `function` and as many kinds; an `out` of None is not written.
         indexed: call `function(i, ...)`, with the number of the slice.
@@ -171,7 +175,7 @@ class Run:
         header: part, units, mask; the geometry is that of the first source.
         Raises ResultError, with nothing written, where a result is NaN or zero everywhere.
         """
-        readers = [self.open(source) for source in sources]
+        readers = [None if source is None else self.open(source) for source in sources]
         from mrikit.cli.lockstep import Lockstep
 
         n_slices = Lockstep(readers).n_slices
@@ -180,16 +184,17 @@ class Run:
             if device != "cpu":
                 from mrikit.arrays import to_device
 
-                arrays = tuple(to_device(array, device) for array in arrays)
+                arrays = tuple(None if array is None else to_device(array, device) for array in arrays)
             return function(i, *arrays) if indexed else function(*arrays)
 
         steps = enumerate(self.slices(readers, check=check))
         results = (compute(i, arrays) for i, arrays in steps)
-        header = {"geometry": readers[0].header.geometry} | header
+        first = next(reader for reader in readers if reader is not None)
+        header = {"geometry": first.header.geometry} | header
         self._write(results, n_slices, out, kind, check=check, **header)
 
     def copy(self, source: str | Reader, out: str, *, part: str = "auto") -> None:
-        """Write a volume as it is, unchecked, in the format of `out`."""
+        """Write a volume as it is, unchecked and not moved to any device, in the format of `out`."""
         reader = self.open(source)
         header = reader.header
         slices = (arrays[0] for arrays in self.slices([reader], check=False))
@@ -225,6 +230,8 @@ class Run:
         n_slices: int | None,
         out: str | Sequence[str | None] | None,
         kind: str | Sequence[str],
+        *,
+        part: str = "auto",
         **header: Any,
     ) -> None:
         from mrikit.cli.sinks import Sink
@@ -233,18 +240,24 @@ class Run:
         outs: Sequence[str | None] = [out] if out is None or isinstance(out, str) else out
         kinds = [kind] * len(outs) if isinstance(kind, str) else kind
         sinks = [
-            None if name is None else Sink(name, its_kind, n_slices, self._open_writer, **header)
+            None
+            if name is None
+            # --part is for the image, not for the maps beside it.
+            else Sink(
+                name,
+                its_kind,
+                n_slices,
+                self._open_writer,
+                part=part if single or its_kind in ("image", "samples") else "auto",
+                **header,
+            )
             for name, its_kind in zip(outs, kinds, strict=True)
         ]
         for result in results:
             for sink, array in zip(sinks, [result] if single else result, strict=True):
                 if sink is not None:
                     sink.put(array)
-        history = self.history()
-        for sink in sinks:
-            if sink is not None:
-                sink.finish(history)
-                self._sinks.append(sink)
+        self._sinks += [sink for sink in sinks if sink is not None]
 
     def _open_writer(self, name: str, header: Header) -> Writer:
         from mrikit.io import open_writer
@@ -256,15 +269,16 @@ class Run:
         """History of an output made now: that of every input that was read, then this command."""
         from mrikit.io.history import extend, record
 
+        readers = [reader for reader in self._readers if reader.crc32]  # of others only the header was used
         step = record(
             ["mrikit", *self.argv],
             seed=self.seed if "seed" in self.uses else None,
-            inputs=[(reader.name, reader.crc32) for reader in self._readers],
+            inputs=[(reader.name, reader.crc32) for reader in readers],
             device=self._device,
         )
         if self.facts:
             step["facts"] = plain(self.facts)
-        return extend(self._readers, step)
+        return extend(readers, step)
 
     # the frame
 
@@ -283,11 +297,18 @@ class Run:
     ) -> None:
         try:
             if error is None:
+                self._finish()
                 self._report()
         finally:
             self._stack.close()
         if error is not None and failures.out_of_memory(error):
             raise failures.memory_error(error, self.uses, self._device) from error
+
+    def _finish(self) -> None:
+        """Put every output in its place. Only now, so that there is all or nothing, with every note in it."""
+        history = self.history() if self._sinks else ()
+        for sink in self._sinks:
+            sink.finish(history)
 
     def _report(self) -> None:
         seconds = round(time.monotonic() - self._start, 3)

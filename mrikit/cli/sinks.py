@@ -19,7 +19,7 @@ class Sink:
     """One output of a stream.
 
     n_slices: length of the slice axis, None for a result without one.
-    part: which part of complex values is written; `auto` is the magnitude in NIfTI.
+    part: which part of complex values is written; `auto` is `default_part`.
     mask: the sampling mask that HDF5 stores beside k-space.
     """
 
@@ -39,9 +39,7 @@ class Sink:
         self.name = name
         self.kind = kind
         self.n_slices = n_slices
-        self.part = (
-            ("mag" if name.lower().endswith((".nii", ".nii.gz")) else "complex") if part == "auto" else part
-        )
+        self.part = default_part(name, kind) if part == "auto" else part
         self.keep_real = part == "auto"
         self.geometry = geometry or Geometry()
         self.units = units
@@ -82,6 +80,12 @@ class Sink:
         assert self.writer is not None
         header = self.writer.header
         return {"file": self.name, "kind": header.kind, "shape": header.shape, "dtype": str(header.dtype)}
+
+
+def default_part(name: str, kind: str) -> str:
+    """`mag` for images in NIfTI, as its viewers expect; k-space, maps and noise are nothing without phase."""
+    nifti = name.lower().endswith((".nii", ".nii.gz"))
+    return "mag" if nifti and kind in ("image", "samples") else "complex"
 
 
 def output_axes(kind: str, ndim: int, *, sliced: bool) -> Axes:

@@ -110,3 +110,23 @@ def window_mean(image: np.ndarray) -> np.ndarray:
         views = np.lib.stride_tricks.sliding_window_view(image, WINDOW, axis=axis)
         image = views.mean(axis=-1)
     return image
+
+
+def table(reports: dict[str, Report]) -> str:
+    """Reports by name as lines of text: the volume, then every slice where there are several."""
+    columns = ("PSNR dB", "SSIM", "NMSE", "NRMSE")
+    width = max(12, *(len(name) for name in reports))
+    lines = [f"{'':{width}}  " + "".join(f"{c:>9}" for c in columns) + "   in the object:" + "".join(f"{c:>9}" for c in columns)]
+
+    def row(label: str, plain: Scores, masked: Scores) -> str:
+        def cells(s: Scores) -> str:
+            return f"{s.psnr:9.2f}{s.ssim:9.4f}{s.nmse:9.5f}{s.nrmse:9.4f}"
+
+        return f"{label:{width}}  {cells(plain)}{'':17}{cells(masked)}"
+
+    for name, report in reports.items():
+        lines.append(row(name, report.volume, report.volume_masked))
+        if len(report.slices) > 1:
+            pairs = zip(report.slices, report.slices_masked, strict=True)
+            lines += [row(f"  slice {i}", plain, masked) for i, (plain, masked) in enumerate(pairs)]
+    return "\n".join(lines)

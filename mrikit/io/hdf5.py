@@ -107,16 +107,16 @@ class Hdf5Reader(Reader):
     def _read_mask(self, shape: tuple[int, ...]) -> np.ndarray:
         """The mask beside k-space, as bool that broadcasts against (slice, y, x)."""
         name, data = f"{self.name}:mask", _open(self.name, self._file, "mask")
-        header, _ = meta.settle(name, data.shape or (), data.dtype, (), kind="mask")
+        meta.settle(name, data.shape or (), data.dtype, (), kind="mask")  # refuses what cannot be one
         _require_held(name, data, 1)
         with _reading(name):
             mask = np.asarray(data[()]) != 0
         n_slices, _, ny, nx = shape
         if mask.shape == (n_slices, nx) and n_slices != ny:
             mask = mask[:, None, :]
-        full = (n_slices, ny, nx)[-mask.ndim :]
+        full, axes = (n_slices, ny, nx)[-mask.ndim :], ("slice", "y", "x")[-mask.ndim :]
         if any(n not in (1, expected) for n, expected in zip(mask.shape, full, strict=True)):
-            raise DataError(f"{name}: has {describe(header.shape)}, expected {describe(full)} as its k-space")
+            raise DataError(f"{name}: has {describe(mask.shape, axes)}, its k-space {describe(full, axes)}")
         return mask
 
     def _slices(self) -> Iterator[np.ndarray]:

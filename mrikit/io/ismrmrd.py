@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from mrikit.errors import DataError, UnsafeError
 from mrikit.io import guard
@@ -22,12 +23,17 @@ def voxel(name: str, xml: bytes) -> tuple[float, float, float] | None:
     Raises DataError for broken XML, UnsafeError for XML with entities.
     """
     guard.require_text(name, "an ismrmrd_header", len(xml), MAX_XML)
-    # Entities can be made to expand without end or to read other files; ISMRMRD has no use for them.
-    if b"<!" in xml.replace(b"<!--", b"").replace(b"\0", b""):
-        raise UnsafeError(f"{name}: its ismrmrd_header declares XML entities")
+
+    def refuse(*_: object) -> None:
+        raise UnsafeError(f"{name}: its ismrmrd_header declares XML entities, for which ISMRMRD has no use")
+
+    # Entities can be made to expand without end or to read other files; the parser sees them in any encoding.
+    scout = expat.ParserCreate()
+    scout.StartDoctypeDeclHandler = refuse
     try:
+        scout.Parse(xml, True)
         root = ElementTree.fromstring(xml)
-    except (ElementTree.ParseError, ValueError) as error:
+    except (expat.ExpatError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise DataError(f"{name}: its ismrmrd_header is not readable XML ({error})") from None
     space = root.find(".//m:encoding/m:encodedSpace", NAMESPACE)
     if space is None:

@@ -128,10 +128,11 @@ def _read_header(file: Any, name: str) -> tuple[Any, dict[str, Any]]:
         raise DataError(f"{name}: is not NIfTI")
     kind, magic = kinds[length]
     nii = kind(start + read_exact(file, length - 4, name, "NIfTI header"), check=False)
-    offset = float(nii["vox_offset"])
+    # 0 is what some write who mean "directly behind".
+    nii["vox_offset"] = offset = float(nii["vox_offset"]) or length + 4
     if bytes(nii["magic"].item())[:3] != magic:
         raise DataError(f"{name}: is not a single-file NIfTI", hint="pairs of .hdr and .img are not read")
-    if not offset >= length + 4 or offset != int(offset):
+    if not offset >= length + 4 or offset % 1 != 0:
         raise DataError(f"{name}: its data claim to begin at byte {offset:g}, expected {length + 4} or more")
     guard.require_text(name, "a header", int(offset))
     return nii, _extension(

@@ -1,8 +1,8 @@
 """Random anatomy: slices through heads, trunks, limbs and abstract objects that no one has ever had.
 
 They serve `mrikit phantom` and the training of the default networks, so they aim at the statistics of real
-scans (edges of every softness, thin structures, texture, contrasts of every kind) rather than at a diagnosis.
-Each slice is drawn on a grid twice as fine as the matrix, and its k-space is cut to the matrix, as a scan's is.
+scans (edges of every softness, thin structures, texture, contrasts of every kind), not at a diagnosis.
+Each slice is drawn twice as fine as the matrix, and its k-space is cut to the matrix, as a scan's is.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ CONTRASTS = {
 
 
 def anatomy(kind: str, shape: Sequence[int], rng: Rng, z: float = 0.0) -> np.ndarray:
-    """Image (y, x) float32 of one slice, 99.9 % quantile 1 and air about 0; ringing leaves [0, 1] by a little.
+    """Image (y, x) float32 of one slice: 99.8 % quantile 1, air 0; ringing leaves [0, 1] by a little.
 
     kind: "brain", "torso", "heart", "limb", "abstract", "shepp-logan", or "random", a mix of all but the
-    last. `z` is the slice's position, in halves of the field of view: 0 is the middle and 0.05 about one slice
-    of 5 mm further. Slices of one object are drawn with equal generators and different z.
+    last, turned and flipped. `z` is the slice's position in halves of the field of view: 0 is the middle,
+    0.05 about one slice of 5 mm further. Slices of one object are drawn with equal generators and
+    different z.
     Raises UsageError for another kind.
     """
     if kind == "shepp-logan":
@@ -53,14 +54,16 @@ def anatomy(kind: str, shape: Sequence[int], rng: Rng, z: float = 0.0) -> np.nda
         raise UsageError(f"there is no anatomy {kind!r}: there are {names}")
     canvas = Canvas(shape, rng, z)
     # What the scan is, drawn first, so that it is the same for every slice.
-    keep = tuple(float(v) for v in np.where(rng.random(2) < 0.5, 1.0, rng.uniform(0.7, 1.0, 2)))
-    filter_ = float(rng.choice([0.0, rng.uniform(0.1, 1.0)]))
+    keep = tuple(float(v) for v in np.where(rng.random(2) < 0.65, 1.0, rng.uniform(0.7, 1.0, 2)))
+    filter_ = float(rng.choice([0.0, rng.uniform(0.1, 1.0)], p=[0.6, 0.4]))
     shading = rng.normal(0, 0.16, 5) * (rng.random() < 0.7)
-    texture, grain = rng.uniform(0.0, 0.06), rng.uniform(0.0, 0.03)
+    texture, grain = rng.uniform(0.0, 0.07), rng.uniform(0.0, 0.07)
     image = _BODIES[kind](canvas, _contrast(rng))
     image *= 1 + texture * canvas.field(0.05) + grain * canvas.field(2.5 * canvas.pixel)
     y, x = canvas.y, canvas.x
-    image *= np.exp(shading[0] * y + shading[1] * x + shading[2] * y * x + shading[3] * y * y + shading[4] * x * x)
+    image *= np.exp(
+        shading[0] * y + shading[1] * x + shading[2] * y * x + shading[3] * y * y + shading[4] * x * x
+    )
     image = acquire(image, canvas.matrix, (keep[0], keep[1]), filter_)
     top = np.quantile(image[:: 1 + shape[0] // 160, :: 1 + shape[1] // 160], 0.998)
     return image / np.float32(max(float(top), 1e-6))
@@ -93,7 +96,7 @@ _BODIES: dict[str, Callable[[Canvas, dict[str, float]], np.ndarray]] = {
 _MIX = {"brain": 0.4, "torso": 0.15, "heart": 0.12, "limb": 0.18, "abstract": 0.15}
 
 
-#: Shepp and Logan 1974 with the contrasts of Toft 1996: signal, half width x, half height y, x, y up, degrees.
+#: Shepp and Logan 1974 with the contrasts of Toft 1996: signal, half width, half height, x, y up, degrees.
 _SHEPP_LOGAN = (
     (1.0, 0.69, 0.92, 0.0, 0.0, 0),
     (-0.8, 0.6624, 0.874, 0.0, -0.0184, 0),

@@ -22,7 +22,9 @@ def _outline(canvas: Canvas, ry: float, rx: float, *, rough: float = 0.03) -> tu
     return canvas.upsample(coarse), coarse
 
 
-def _layers(canvas: Canvas, signal: Signal, image: np.ndarray, skin: np.ndarray, thick: float, wall: float) -> np.ndarray:
+def _layers(
+    canvas: Canvas, signal: Signal, image: np.ndarray, skin: np.ndarray, thick: float, wall: float
+) -> np.ndarray:
     """Paint skin, fat with fine septa and a muscle wall; returns the depth below the wall."""
     rng, pixel = canvas.rng, canvas.pixel
     paint(image, ramp(skin, 2 * pixel), signal["muscle"])
@@ -35,7 +37,7 @@ def _layers(canvas: Canvas, signal: Signal, image: np.ndarray, skin: np.ndarray,
 
 
 def _spine(canvas: Canvas, signal: Signal, image: np.ndarray, y: float, x: float, size: float) -> None:
-    """Vertebra with its canal, cord and arch, back muscles on both sides; y is the vertebral body's centre."""
+    """Vertebra with its canal, cord and arch, back muscles on both sides; y, x is the vertebral body."""
     rng = canvas.rng
     warp = canvas.warp(0.012, 0.008)
     for side in (-1, 1):
@@ -59,7 +61,7 @@ def _spine(canvas: Canvas, signal: Signal, image: np.ndarray, y: float, x: float
 
 
 def torso(canvas: Canvas, signal: Signal) -> np.ndarray:
-    """Axial or coronal abdomen: fat, wall with ribs, liver, spleen, kidneys, stomach, bowel, vessels, spine."""
+    """Abdomen across: fat, wall with ribs, liver, spleen, kidneys, stomach, bowel, vessels, spine."""
     rng, pixel = canvas.rng, canvas.pixel
     ry, rx = canvas.half_y * rng.uniform(0.55, 1.02), canvas.half_x * rng.uniform(0.75, 1.05)
     image = np.zeros((canvas.n_y, canvas.n_x), np.float32)
@@ -78,8 +80,10 @@ def torso(canvas: Canvas, signal: Signal) -> np.ndarray:
     warp = canvas.warp(0.05, 0.012)
     vessels = canvas.polylines(int(rng.integers(10, 50)), 36, rng.uniform(2, 6))
     organs = [  # y, x, ry, rx, signal relative to organ, vessels
-        (-0.15, -0.45, 0.6, 0.48, 1.0, 1.0), (0.05, 0.62, 0.32, 0.2, rng.uniform(0.6, 1.6), 0.2),
-        (-0.3, 0.35, 0.28, 0.3, rng.uniform(0.2, 2.0), 0.0), (0.0, 0.1, 0.1, 0.35, rng.uniform(0.7, 1.4), 0.3),
+        (-0.15, -0.45, 0.6, 0.48, 1.0, 1.0),
+        (0.05, 0.62, 0.32, 0.2, rng.uniform(0.6, 1.6), 0.2),
+        (-0.3, 0.35, 0.28, 0.3, rng.uniform(0.2, 2.0), 0.0),
+        (0.0, 0.1, 0.1, 0.35, rng.uniform(0.7, 1.4), 0.3),
     ]  # fmt: skip
     for y, x, h, w, tint, perfused in organs:
         if rng.random() < 0.15:
@@ -124,7 +128,7 @@ def _ribs(canvas: Canvas, signal: Signal, image: np.ndarray, depth: np.ndarray, 
 
 
 def heart(canvas: Canvas, signal: Signal) -> np.ndarray:
-    """Chest with lungs and the heart in its short axis: two ventricles, papillary muscles, liver, chest wall."""
+    """Chest with lungs and the heart in its short axis: ventricles, papillary muscles, liver, chest wall."""
     rng, pixel = canvas.rng, canvas.pixel
     ry, rx = canvas.half_y * rng.uniform(0.7, 1.1), canvas.half_x * rng.uniform(0.6, 1.05)
     image = np.zeros((canvas.n_y, canvas.n_x), np.float32)
@@ -136,11 +140,21 @@ def heart(canvas: Canvas, signal: Signal) -> np.ndarray:
     haze = signal["air"] + rng.uniform(0, 0.12)
     lung = haze * (1 + 0.4 * canvas.field(0.2) + 0.3 * canvas.field(0.04))
     for width in (1.6, rng.uniform(2, 5)):
-        paint(lung, canvas.polylines(int(rng.integers(20, 90)), 24, width), signal["blood"] * rng.uniform(0.2, 0.9))
+        paint(
+            lung,
+            canvas.polylines(int(rng.integers(20, 90)), 24, width),
+            signal["blood"] * rng.uniform(0.2, 0.9),
+        )
     paint(image, inside, lung)
     # Everything below the diaphragm.
     slope = rng.uniform(-0.6, 0.6)
-    dome = canvas.y - ry * rng.uniform(0.2, 0.5) - slope * canvas.x + 0.5 * canvas.x**2 + 0.05 * canvas.field(0.3)
+    dome = (
+        canvas.y
+        - ry * rng.uniform(0.2, 0.5)
+        - slope * canvas.x
+        + 0.5 * canvas.x**2
+        + 0.05 * canvas.field(0.3)
+    )
     belly = canvas.field(0.08) + 0.3 * canvas.field(0.03)
     tone = signal["organ"] * (1 + 0.1 * canvas.field(0.1))
     paint(tone, ramp(belly - 0.8, 0.2), signal["fat"])
@@ -161,7 +175,9 @@ def heart(canvas: Canvas, signal: Signal) -> np.ndarray:
     right_y, right_x = y - 0.75 * s * size, x - 0.95 * c * size
     window, cover, _ = canvas.blob(right_y, right_x, 1.2 * size, 1.05 * size, turn=turn, warp=warp, soft=3)
     paint(image[window], cover, signal["muscle"])
-    window, cover, depth_in = canvas.blob(right_y, right_x, 1.12 * size, 0.97 * size, turn=turn, warp=warp, soft=3)
+    window, cover, depth_in = canvas.blob(
+        right_y, right_x, 1.12 * size, 0.97 * size, turn=turn, warp=warp, soft=3
+    )
     trabecula = canvas.field(0.03)[window]
     paint(image[window], cover, signal["blood"])
     paint(image[window], cover * ramp(trabecula - 1.5, 0.5) * ramp(0.05 - depth_in, 0.02), signal["muscle"])
@@ -173,7 +189,12 @@ def heart(canvas: Canvas, signal: Signal) -> np.ndarray:
     for angle in rng.uniform(0, 2 * math.pi, 3):
         spot = rng.uniform(0.08, 0.2) * size
         window, cover, _ = canvas.blob(
-            y + 0.65 * inner * math.sin(angle), x + 0.65 * inner * math.cos(angle), spot, spot, warp=warp, soft=3
+            y + 0.65 * inner * math.sin(angle),
+            x + 0.65 * inner * math.cos(angle),
+            spot,
+            spot,
+            warp=warp,
+            soft=3,
         )
         paint(image[window], cover, signal["muscle"])
     for _ in range(int(rng.integers(1, 5))):
@@ -190,7 +211,7 @@ def heart(canvas: Canvas, signal: Signal) -> np.ndarray:
 
 
 def limb(canvas: Canvas, signal: Signal) -> np.ndarray:
-    """Neck, thigh or calf across, or a joint along: muscles with septa and fibres, bones, cartilage, vessels."""
+    """Neck, thigh or calf across, or a joint along: muscles with septa and fibres, bones, vessels."""
     rng, pixel = canvas.rng, canvas.pixel
     joint = rng.random() < 0.45
     ry = canvas.half_y * (rng.uniform(1.3, 2.5) if joint else rng.uniform(0.55, 0.98))
@@ -215,7 +236,11 @@ def limb(canvas: Canvas, signal: Signal) -> np.ndarray:
     tone = signal["muscle"] * (1 + 0.05 * canvas.field(0.15) + rng.uniform(0, 0.15) * fibres)
     streaks = canvas.field(0.025) + fibres
     paint(tone, ramp(streaks - rng.uniform(1.8, 3.0), 0.5), 0.7 * signal["fat"])
-    paint(tone, ramp(rng.uniform(0.004, 0.03) * (1 + 0.5 * canvas.field(0.1)) - septum, 3 * pixel), signal["fat"])
+    paint(
+        tone,
+        ramp(rng.uniform(0.004, 0.03) * (1 + 0.5 * canvas.field(0.1)) - septum, 3 * pixel),
+        signal["fat"],
+    )
     paint(image, ramp(depth, 2 * pixel), tone)
     inside = ramp(depth, 2 * pixel)
     dots = int(rng.integers(3, 25))
@@ -228,8 +253,18 @@ def limb(canvas: Canvas, signal: Signal) -> np.ndarray:
         warp = canvas.warp(0.02, 0.006)
         for _ in range(int(rng.integers(1, 4))):
             size = rng.uniform(0.06, 0.22)
-            _bone(canvas, signal, image, warp, *(rng.normal(0, 0.25, 2) * (ry, rx)), size, size * rng.uniform(0.7, 1.2))
-    paint(image, canvas.polylines(int(rng.integers(0, 14)), 40, rng.uniform(1.5, 4)) * inside, signal["blood"])
+            _bone(
+                canvas,
+                signal,
+                image,
+                warp,
+                *(rng.normal(0, 0.25, 2) * (ry, rx)),
+                size,
+                size * rng.uniform(0.7, 1.2),
+            )
+    paint(
+        image, canvas.polylines(int(rng.integers(0, 14)), 40, rng.uniform(1.5, 4)) * inside, signal["blood"]
+    )
     return image * ramp(skin, 2 * pixel)
 
 
@@ -261,9 +296,13 @@ def _joint(canvas: Canvas, signal: Signal, image: np.ndarray, rx: float) -> None
     _bone(canvas, signal, image, warp, y + 0.85, x, 0.8, 0.7 * width, power=3)
     _bone(canvas, signal, image, warp, y + 0.24, x, 0.2, width, rim=rim, power=3.5)
     for side in (-1, 1):
-        window, cover, _ = canvas.blob(y + 0.01, x + side * 0.75 * width, 0.035, 0.3 * width, warp=warp, soft=2)
+        window, cover, _ = canvas.blob(
+            y + 0.01, x + side * 0.75 * width, 0.035, 0.3 * width, warp=warp, soft=2
+        )
         paint(image[window], cover, signal["bone"])
-        window, cover, _ = canvas.blob(y, x + side * 1.15 * width, 0.4, 0.025, warp=warp, turn=side * 0.2, soft=3)
+        window, cover, _ = canvas.blob(
+            y, x + side * 1.15 * width, 0.4, 0.025, warp=warp, turn=side * 0.2, soft=3
+        )
         paint(image[window], cover, signal["bone"])
     window, cover, _ = canvas.blob(y - 0.02, x, 0.02, 0.5 * width, warp=warp, soft=3)
     paint(image[window], cover, signal["csf"])
@@ -272,10 +311,12 @@ def _joint(canvas: Canvas, signal: Signal, image: np.ndarray, rx: float) -> None
 
 
 def abstract(canvas: Canvas, signal: Signal) -> np.ndarray:
-    """Shapes of all sizes laid over each other ("dead leaves"), with textures, gratings, lines and text-like marks."""
+    """Shapes of all sizes laid over each other ("dead leaves"), with textures, gratings, rims and lines."""
     rng, pixel = canvas.rng, canvas.pixel
     image = np.zeros((canvas.n_y, canvas.n_x), np.float32)
-    skin, _ = _outline(canvas, canvas.half_y * rng.uniform(0.6, 1.2), canvas.half_x * rng.uniform(0.6, 1.2), rough=0.06)
+    skin, _ = _outline(
+        canvas, canvas.half_y * rng.uniform(0.6, 1.2), canvas.half_x * rng.uniform(0.6, 1.2), rough=0.06
+    )
     textures = [canvas.field(scale) for scale in (0.3, 0.08, 0.03, 3 * pixel)]
     warp = canvas.warp(0.05, 0.015)
     values = np.append(rng.uniform(0, 1, 5), list(signal.values()))
@@ -293,7 +334,10 @@ def abstract(canvas: Canvas, signal: Signal) -> np.ndarray:
         tone = values[int(value * len(values))] * (1 + 0.5 * amount**2 * textures[int(4 * period)][window])
         if kind > 0.85:
             wave = 2 * math.pi / (pixel * (3 + 20 * period**2))
-            grating = np.sin(wave * (math.cos(6 * turn) * canvas.y[window[0]] + math.sin(6 * turn) * canvas.x[:, window[1]]))
+            grating = np.sin(
+                wave
+                * (math.cos(6 * turn) * canvas.y[window[0]] + math.sin(6 * turn) * canvas.x[:, window[1]])
+            )
             tone = tone * (0.5 + 0.5 * (grating if kind > 0.92 else np.sign(grating)))
         elif kind > 0.75:  # a rim alone
             cover = cover * ramp(0.25 * size * aspect + 2 * pixel - depth, 2 * pixel)

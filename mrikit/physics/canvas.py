@@ -1,4 +1,4 @@
-"""Drawing on a fine grid: smooth random fields, soft-edged shapes, vessels, and the truncated k-space of a scan.
+"""Drawing on a fine grid: smooth random fields, soft-edged shapes, vessels, and a scan's truncated k-space.
 
 Coordinates are square: the longer edge of the field of view runs from -1 to 1, y downwards. Every random
 number is drawn before it is known where the slice `z` lies, so that neighbouring slices, drawn with the same
@@ -36,7 +36,7 @@ class Canvas:
         self._up: dict[int, tuple[np.ndarray, ...]] = {}
 
     def upsample(self, coarse: np.ndarray, every: int = 1) -> np.ndarray:
-        """Fine values of a function known on (every n-th node of) the coarse grid (cy, cx), by Catmull-Rom."""
+        """Fine values of what is known on (every n-th node of) the coarse grid (cy, cx), by Catmull-Rom."""
         if every not in self._up:
             self._up[every] = (
                 _weights(self.y[:, 0], self.cy[::every, 0], smooth=False),
@@ -58,7 +58,8 @@ class Canvas:
         terms = self.rng.standard_normal((4, len(nodes_y), len(nodes_x)), dtype=np.float32)
         mixed = self.along_z(terms, scale)
         wy, wx = _weights(y, nodes_y), _weights(x, nodes_x)
-        return (wy @ (mixed / np.float32(0.479))) @ wx.T  # 0.479 = 151 / 315: the splines' mean sum of squares
+        mixed = mixed / np.float32(0.479)  # 151 / 315: the mean sum of the splines' squares
+        return (wy @ mixed) @ wx.T
 
     def warp(self, large: float, small: float, *, coarse: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Displacements along y and x: `large` over lengths of 0.5, `small` over lengths of 0.13."""
@@ -115,7 +116,9 @@ class Canvas:
         if power == 2.0:
             radius = np.sqrt(v * v + u * u)
         else:
-            radius = (np.abs(v) ** np.float32(power) + np.abs(u) ** np.float32(power)) ** np.float32(1 / power)
+            radius = (np.abs(v) ** np.float32(power) + np.abs(u) ** np.float32(power)) ** np.float32(
+                1 / power
+            )
         depth = (1 - radius) * np.float32(min(ry, rx))
         return window, ramp(depth, soft * self.pixel), depth
 
@@ -145,7 +148,9 @@ class Canvas:
         y0, x0 = y0[inside], x0[inside]
         dy = (y0 - rows[inside])[:, None, None] + offset[:, None]
         dx = (x0 - columns[inside])[:, None, None] + offset
-        cover = np.clip(diameters[inside][:, None, None] / 2 + 0.5 - np.hypot(dy, dx), 0, 1).astype(np.float32)
+        cover = np.clip(diameters[inside][:, None, None] / 2 + 0.5 - np.hypot(dy, dx), 0, 1).astype(
+            np.float32
+        )
         where = (y0[:, None, None] + offset[:, None]) * self.n_x + x0[:, None, None] + offset
         np.maximum.at(out.reshape(-1), where.ravel(), cover.ravel())
         return out
@@ -161,10 +166,13 @@ def paint(image: np.ndarray, cover: np.ndarray, value: np.ndarray | float) -> No
     image += cover * (value - image)
 
 
-def acquire(image: np.ndarray, matrix: tuple[int, int], keep: tuple[float, float], filter_: float) -> np.ndarray:
-    """What a scanner sees of a fine real image: its k-space cut to `matrix`, of which the share `keep` is measured.
+def acquire(
+    image: np.ndarray, matrix: tuple[int, int], keep: tuple[float, float], filter_: float
+) -> np.ndarray:
+    """What a scanner sees of a fine real image: its k-space cut to `matrix`.
 
-    The rest is zero-filled. `filter_` 0..1 is the share of a raised-cosine roll-off (Tukey) on what is kept.
+    Of each axis the share `keep` is measured, the rest zero-filled. `filter_` 0..1 is the share of a
+    raised-cosine roll-off (Tukey) on what is kept.
     Returns (y, x) float32 with the ringing that goes with it.
     """
     n_y, n_x = matrix
@@ -189,7 +197,7 @@ def acquire(image: np.ndarray, matrix: tuple[int, int], keep: tuple[float, float
 
 
 def _tukey(half: int, keep: float, filter_: float) -> np.ndarray:
-    """Weights of frequencies 0..half: 1, then a cosine roll-off over the share `filter_`, 0 from keep * half on."""
+    """Weights of frequencies 0..half: 1, a cosine roll-off over the share `filter_`, 0 above keep * half."""
     k = np.arange(half + 1) / max(keep * half, 0.5)
     if filter_ <= 0:
         return (k <= 1).astype(np.float32)
@@ -204,14 +212,19 @@ def _nodes(half: float, spacing: float, spare: int = 2) -> np.ndarray:
 
 
 def _weights(at: np.ndarray, nodes: np.ndarray, *, smooth: bool = True) -> np.ndarray:
-    """Cubic B-spline weights (or, not smooth, interpolating Catmull-Rom ones) of lattice nodes: (at, node)."""
+    """Cubic B-spline (or, not smooth, interpolating Catmull-Rom) weights of lattice nodes: (at, node)."""
     place = (at - nodes[0]) / (nodes[1] - nodes[0])
     base = np.floor(place).astype(int)
     t = place - base
     if smooth:
         w = [(1 - t) ** 3 / 6, t**3 / 2 - t**2 + 2 / 3, (1 + 3 * t + 3 * t**2 - 3 * t**3) / 6, t**3 / 6]
     else:
-        w = [(2 * t**2 - t**3 - t) / 2, 1 - 2.5 * t**2 + 1.5 * t**3, (t + 4 * t**2 - 3 * t**3) / 2, (t**3 - t**2) / 2]
+        w = [
+            (2 * t**2 - t**3 - t) / 2,
+            1 - 2.5 * t**2 + 1.5 * t**3,
+            (t + 4 * t**2 - 3 * t**3) / 2,
+            (t**3 - t**2) / 2,
+        ]
     out = np.zeros((len(at), len(nodes)), np.float32)
     rows = np.arange(len(at))
     for offset, each in zip((-1, 0, 1, 2), w, strict=True):

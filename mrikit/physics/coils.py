@@ -16,18 +16,18 @@ def rss(kspace: Array) -> Array:
     return xp.sqrt(xp.sum(xp.real(coil_images) ** 2 + xp.imag(coil_images) ** 2, axis=-3))
 
 
-def mvue(kspace: Array, maps: Array, *, sets: bool = False) -> Array:
+def mvue(kspace: Array, maps: Array) -> Array:
     """Minimum-variance unbiased estimate of the image of fully sampled k-space: `(..., y, x)`, complex.
 
         sum_c conj(maps_c) F^-1(kspace)_c / sqrt(sum_c |maps_c|^2),     zero where all maps are zero.
 
-    kspace: `(..., coil, y, x)`; maps: the same, or with `sets` `(..., set, coil, y, x)`, which gives one image
-    a set: `(..., set, y, x)`. Source: Jalal et al. 2021, arXiv 2108.01368, section 4.
+    kspace: `(..., coil, y, x)`; maps: the same, or several sets `(..., set, coil, y, x)`, which give one image
+    each: `(..., set, y, x)`. Source: Jalal et al. 2021, arXiv 2108.01368, section 4.
     """
     require_fit(kspace, maps)
     xp = namespace(kspace, maps)
     coil_images = ifft2c(kspace)
-    if sets:
+    if maps.ndim > kspace.ndim:
         coil_images = coil_images[..., None, :, :, :]
     combined = xp.sum(xp.conj(maps) * coil_images, axis=-3)
     norm = xp.sqrt(xp.sum(xp.real(maps) ** 2 + xp.imag(maps) ** 2, axis=-3))
@@ -36,6 +36,8 @@ def mvue(kspace: Array, maps: Array, *, sets: bool = False) -> Array:
 
 def require_fit(kspace: Array, maps: Array) -> None:
     """Raise DataError unless `maps` `(..., coil, y, x)` belong to `kspace` `(..., coil, y, x)`."""
+    if maps.ndim not in (kspace.ndim, kspace.ndim + 1):
+        raise DataError(f"maps are {describe(maps.shape)}, which does not fit k-space of {describe(kspace.shape)}")
     require_match("maps", maps.shape, "k-space", kspace.shape, "the matrix")
     if maps.shape[-3] != kspace.shape[-3]:
         raise DataError(

@@ -43,7 +43,7 @@ def brain(canvas: Canvas, signal: dict[str, float]) -> np.ndarray:
         image[:] = 0
     paint(image, ramp(dura, 2 * pixel), signal["csf"] if not stripped else 0.0)
 
-    paint(image, ramp(depth, 1.5 * pixel), _cortex(canvas, signal, depth, v, u, ry, rx))
+    paint(image, ramp(depth, 1.5 * pixel), _cortex(canvas, signal, depth, v, u, rx))
     _deep_brain(canvas, signal, image, cy, cx, ry, rx)
     if z < -0.3:
         canvas.rng = rng.spawn(1)[0]  # numbers of its own: slices without a skull base do not draw them
@@ -60,13 +60,19 @@ def brain(canvas: Canvas, signal: dict[str, float]) -> np.ndarray:
 
 
 def _cortex(
-    canvas: Canvas, signal: dict[str, float], depth: np.ndarray, v: np.ndarray, u: np.ndarray, ry: float, rx: float
+    canvas: Canvas,
+    signal: dict[str, float],
+    depth: np.ndarray,
+    v: np.ndarray,
+    u: np.ndarray,
+    rx: float,
 ) -> np.ndarray:
     """Grey matter along the surface and along sulci, the zero lines of a noise that runs inwards from it."""
     rng, pixel = canvas.rng, canvas.pixel
     # Noise in polar coordinates makes folds that run radially, noise in the plane makes a labyrinth.
     scale = rng.uniform(0.034, 0.05)  # a zero line every 2.7 of it: a sulcus every 10 to 15 mm
-    n_angle, n_radius = max(8, round(math.pi * 1.3 * math.sqrt(ry * rx) / scale)), 6
+    # Their number does not follow the head's size, which changes from slice to slice.
+    n_angle, n_radius = max(8, round(3.2 * math.sqrt(canvas.half_y * canvas.half_x) / scale)), 6
     polar = canvas.along_z(rng.standard_normal((4, n_angle, n_radius + 3)), 0.15)
     at = (np.arctan2(u, v) / (2 * math.pi) + 0.5) * n_angle
     ring = np.clip(np.hypot(u, v), 0, 1.2) * n_radius
@@ -74,9 +80,13 @@ def _cortex(
     folds = radial * rng.uniform(0.6, 1.2) + canvas.field(scale) * rng.uniform(0.6, 1.2)
     folds *= np.float32(1 / max(float(folds[::8, ::8].std()), 1e-3))
     reach = rng.uniform(0.12, 0.32)
-    slope = 0.6 * scale  # one over the noise's usual gradient: from its value to the distance from its zero line
+    # One over the noise's usual gradient leads from its value to the distance from its zero line; further
+    # away, where the noise levels off, the square makes up for it.
+    slope = 0.6 * scale
     folds = np.abs(folds)
-    sulcus = np.float32(slope) * folds * (1 + folds) + 0.7 * np.maximum(depth - reach * (1 + 0.4 * canvas.field(0.25)), 0)
+    sulcus = np.float32(slope) * folds * (1 + folds) + 0.7 * np.maximum(
+        depth - reach * (1 + 0.4 * canvas.field(0.25)), 0
+    )
     middle = canvas.upsample(np.abs(u + 0.02 * canvas.field(0.3, coarse=True)) * rx)
     open_until = np.clip(0.45 - 0.7 * max(canvas.z, -0.2), 0, 0.6)
     fissure = middle + np.maximum(np.float32(open_until) - canvas.upsample(np.abs(v)), 0)
@@ -165,7 +175,7 @@ def _skull_base(
 
     clutter = canvas.field(0.09) + 0.7 * canvas.field(0.035)
     border = -(canvas.y - cy) + 0.5 * ry * (canvas.x - cx) ** 2 / rx**2 + 0.06 * canvas.field(0.12)
-    front = ramp(border - ry * (0.95 - 0.6 * low), 0.03) * ramp(skin - 0.03, 2 * pixel)
+    front = ramp(border - ry * (1.5 - 1.15 * low), 0.03) * ramp(skin - 0.03, 2 * pixel)
     values = [signal[t] for t in ("bone", "muscle", "fat", "air", "marrow")]
     tone = np.full_like(clutter, values[0])
     for level, value in zip((-1.0, -0.4, 0.3, 1.0), values[1:], strict=True):
@@ -177,4 +187,4 @@ def _skull_base(
         paint(image[window], cover, signal["fat"])
         window, cover, depth = canvas.blob(cy - 0.72 * ry, cx + side * 0.42 * rx, eye, eye, soft=2)
         paint(image[window], cover, signal["csf"])
-        paint(image[window], ramp(0.012 - np.abs(depth), 2 * pixel), signal["muscle"])
+        paint(image[window], ramp(min(0.012, 0.1 * eye) - np.abs(depth), 2 * pixel), signal["muscle"])

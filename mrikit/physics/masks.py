@@ -141,6 +141,35 @@ def sampling(kspace: np.ndarray) -> np.ndarray:
     return columns if bool(np.all(is_lines)) else acquired
 
 
+def is_complete(acquired: np.ndarray) -> bool:
+    """Whether an acquired mask is that of a fully sampled scan: one unbroken block that holds the centre.
+
+    Zero-padded edges and partial Fourier, down to 0.6 of an axis, count as fully sampled.
+    """
+    acquired = np.asarray(acquired, dtype=bool)
+    rows = acquired.any(axis=1) if acquired.ndim == 2 else np.ones(1, dtype=bool)
+    columns = acquired.reshape(-1, acquired.shape[-1]).any(axis=0)
+    return bool(
+        acquired.sum() == rows.sum() * columns.sum()
+        and all(_is_block(line) and line[len(line) // 2] and line.mean() >= 0.6 for line in (rows, columns))
+    )
+
+
+def _is_block(line: np.ndarray) -> bool:
+    """Whether the True of a line are all neighbours."""
+    return int(np.count_nonzero(np.diff(line.astype(np.int8), prepend=0, append=0))) == 2
+
+
+def same_acceleration(mask: np.ndarray, accel: float) -> bool:
+    """Whether `mask` keeps what `accel` asks for, to within one line, or 1 % for a mask of the plane."""
+    mask = np.asarray(mask, dtype=bool)
+    lines = mask.ndim == 1 or bool(np.all(mask == mask[:, :1])) or bool(np.all(mask == mask[:1]))
+    if mask.ndim == 2 and lines:
+        mask = mask[:, 0] if np.all(mask == mask[:, :1]) else mask[0]
+    slack = 1 if lines else 0.01 * mask.size / accel
+    return abs(int(mask.sum()) - mask.size / accel) <= slack + 0.5
+
+
 def calibration_extent(mask: np.ndarray, n_y: int | None = None) -> tuple[int, int]:
     """(y, x) size of the largest fully sampled block centred on the zero frequency; (0, 0) without one.
 

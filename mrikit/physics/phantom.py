@@ -60,8 +60,10 @@ def scan(
 ) -> Scan:
     """Simulate a scan of `slices` neighbouring slices of one object.
 
-    matrix: (y, x), or one number for both. anatomy: a kind of `anatomy.anatomy`. noise: standard deviation of the
-    complex noise, root mean square over coils, in shares of the 99 % quantile of |image| over all slices.
+    matrix: (y, x), or one number for both.
+    anatomy: a kind of `anatomy.anatomy`.
+    noise: standard deviation of the complex noise, root mean square over coils, in shares of the 99 %
+        quantile of |image| over all slices.
     Raises UsageError where an argument cannot be meant.
     """
     n_y, n_x = (matrix, matrix) if isinstance(matrix, (int, np.integer)) else tuple(matrix)
@@ -87,14 +89,21 @@ def scan(
         rng = generator(seed, "phantom/noise", index)
         kspace[index] += _noise((n_y, n_x), coils, level, rng, covariance)
     pixel = FIELD_OF_VIEW / max(n_y, n_x)
-    return Scan(kspace, image, sensitivity, (level**2 * covariance).astype(np.complex64), (SLICE_SPACING, pixel, pixel))
+    return Scan(
+        kspace,
+        image,
+        sensitivity,
+        (level**2 * covariance).astype(np.complex64),
+        (SLICE_SPACING, pixel, pixel),
+    )
 
 
 def phase(shape: Sequence[int], rng: Rng, z: float = 0.0) -> np.ndarray:
     """Phase (y, x) float32 of an object, in radians.
 
     A polynomial of second order and a smooth random field, often a few places where the field is disturbed
-    and the phase turns fast (air next to tissue), and for one object in five almost nothing, as after a spin echo.
+    and the phase turns fast (air next to tissue), and for one object in five almost nothing, as after a spin
+    echo.
     """
     canvas = Canvas(shape, rng, z, fine=1)
     y, x = canvas.y, canvas.x
@@ -110,13 +119,14 @@ def phase(shape: Sequence[int], rng: Rng, z: float = 0.0) -> np.ndarray:
 
 
 def coil_maps(n_coils: int, shape: Sequence[int], rng: Rng, z: float = 0.0) -> np.ndarray:
-    """Sensitivities (coil, y, x) complex64 of circular loops around the field of view, by Biot and Savart's law.
+    """Sensitivities (coil, y, x) complex64 of circular loops around the field of view.
 
-    The loops overlap on one to four rings of an elliptic cylinder, whose axis stands on the slice or lies in it;
-    sometimes they cover one side only. What a loop receives is the field across the axis, B_a - i B_b, of a
-    unit current in it (reciprocity: Hoult 1976, doi:10.1016/0022-2364(76)90233-X). Gains and phases are random,
-    and neighbours couple a little. Root sum of squares is 1 on average over the middle and higher near
-    the coils. A single coil is a smooth, nearly uniform volume coil.
+    The loops overlap on one to four rings of an elliptic cylinder, whose axis stands on the slice or lies in
+    it; sometimes they leave a side open. What a loop receives is the field across the axis, B_a - i B_b, of a
+    unit current in it by Biot and Savart's law (reciprocity: Hoult and Richards 1976,
+    doi:10.1016/0022-2364(76)90233-X). Gains and phases are random, and loops couple a little. Root sum of
+    squares is 1 on average over the middle and higher near the coils. A single coil is a smooth, nearly
+    uniform volume coil.
     """
     canvas = Canvas(shape, rng, z, fine=1)
     if n_coils == 1:
@@ -127,26 +137,32 @@ def coil_maps(n_coils: int, shape: Sequence[int], rng: Rng, z: float = 0.0) -> n
     rings = int(np.clip(round(n_coils / rng.uniform(5, 11)), 1 if across else min(2, n_coils), 4))
     ring = np.arange(n_coils) * rings // n_coils
     per_ring = np.bincount(ring, minlength=rings)[ring]
-    arc = 2 * math.pi if rng.random() < 0.8 else rng.uniform(0.5, 1.2) * math.pi
+    arc = 2 * math.pi if rng.random() < 0.85 else rng.uniform(1.0, 1.5) * math.pi
     angle = np.concatenate([np.arange(n) / n for n in np.bincount(ring, minlength=rings)]) * arc
     angle = angle + rng.uniform(0, 2 * math.pi) + ring * math.pi / per_ring + rng.normal(0, 0.08, n_coils)
-    semi_a, semi_b = rng.uniform(1.05, 1.5) * np.array([canvas.half_y, canvas.half_x]) * rng.uniform(0.97, 1.1, 2)
+    semi_a, semi_b = (
+        rng.uniform(1.05, 1.5) * np.array([canvas.half_y, canvas.half_x]) * rng.uniform(0.97, 1.1, 2)
+    )
     spacing = rng.uniform(0.45, 0.9) if across else rng.uniform(1.2, 1.8) / rings
     along = (ring - (rings - 1) / 2) * spacing + rng.normal(0, 0.05, n_coils) + rng.normal(0, 0.15)
     centre = np.stack([semi_a * np.sin(angle), semi_b * np.cos(angle), along], axis=1)
     normal = np.stack([semi_b * np.sin(angle), semi_a * np.cos(angle), np.zeros(n_coils)], axis=1)
     normal += rng.normal(0, 0.1, normal.shape)
-    radius = np.clip(rng.uniform(0.5, 0.75) * arc * math.sqrt(semi_a * semi_b) / per_ring, 0.2, 0.9)
+    radius = np.clip(rng.uniform(0.5, 0.75) * arc * math.sqrt(semi_a * semi_b) / per_ring, 0.3, 0.9)
     radius = radius * rng.uniform(0.9, 1.1, n_coils)
 
-    y, x = np.broadcast_arrays(canvas.cy[::2], canvas.cx[:, ::2])  # sensitivities are smooth: half the coarse grid
+    y, x = np.broadcast_arrays(
+        canvas.cy[::2], canvas.cx[:, ::2]
+    )  # sensitivities are smooth: half the coarse grid
     level = np.full_like(y, z)
     turned = rng.random() < 0.5
     points = (y, x, level) if across else (level, x, y) if turned else (y, level, x)
     field = _loops(np.stack(points, axis=-1).reshape(-1, 3), centre, normal, radius)
     maps = (field[..., 0] - 1j * field[..., 1]).reshape(n_coils, *y.shape)
     gain = np.exp(rng.normal(0, 0.15, n_coils) + 1j * rng.uniform(0, 2 * math.pi, n_coils))
-    coupling = np.eye(n_coils) + 0.04 * (rng.normal(size=(n_coils, n_coils)) + 1j * rng.normal(size=(n_coils, n_coils)))
+    coupling = np.eye(n_coils) + 0.04 * (
+        rng.normal(size=(n_coils, n_coils)) + 1j * rng.normal(size=(n_coils, n_coils))
+    )
     maps = np.tensordot(coupling * gain, maps, 1)
     return _normalised(canvas, maps, every=2)
 
@@ -178,7 +194,9 @@ def _loops(points: np.ndarray, centre: np.ndarray, normal: np.ndarray, radius: n
 
 def _normalised(canvas: Canvas, coarse: np.ndarray, every: int = 1) -> np.ndarray:
     """Fine maps of the coarse ones, known at every `every`-th coarse node, with RSS 1 around the middle."""
-    real, imag = (np.stack([canvas.upsample(each, every) for each in part]) for part in (coarse.real, coarse.imag))
+    real, imag = (
+        np.stack([canvas.upsample(each, every) for each in part]) for part in (coarse.real, coarse.imag)
+    )
     maps = real + 1j * imag
     n_y, n_x = maps.shape[-2:]
     middle = maps[:, n_y // 3 : -(n_y // 3), n_x // 3 : -(n_x // 3)]
@@ -187,7 +205,7 @@ def _normalised(canvas: Canvas, coarse: np.ndarray, every: int = 1) -> np.ndarra
 
 
 def noise_covariance(n_coils: int, rng: Rng) -> np.ndarray:
-    """Random Hermitian positive covariance (coil, coil) complex128 of mean variance 1, correlations of about 0.2."""
+    """Random Hermitian positive covariance (coil, coil) complex128 of mean variance 1, not diagonal."""
     mixing = rng.normal(size=(n_coils, n_coils)) + 1j * rng.normal(size=(n_coils, n_coils))
     share = rng.uniform(0.1, 0.5)
     covariance = (1 - share) * np.eye(n_coils) + share / (2 * n_coils) * (mixing @ mixing.conj().T)
@@ -201,8 +219,8 @@ def noise(
 ) -> np.ndarray:
     """Complex Gaussian noise (coil, y, x) complex64, correlated between coils.
 
-    `level` is sqrt(mean |n|^2), in image and in k-space alike since the FFT is unitary. `covariance` (coil, coil)
-    has a mean diagonal of 1; without one it is drawn from `rng`.
+    `level` is sqrt(mean |n|^2), in image and in k-space alike since the FFT is unitary. `covariance`
+    (coil, coil) has a mean diagonal of 1; without one it is drawn from `rng`.
     """
     if covariance is None:
         covariance = noise_covariance(coils, rng)

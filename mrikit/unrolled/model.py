@@ -27,7 +27,7 @@ from mrikit.unrolled.schedule import step_weight, times
 class Config:
     """What rebuilds the network; it travels in the weights' card."""
 
-    n_unrolls: int = 8
+    n_unrolls: int = 6
     schedule_power: float = 0.0
     features: int = 32
     levels: int = 2

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from mrikit import weights
-from mrikit.errors import DataError
+from mrikit.errors import DataError, UsageError
 from mrikit.physics.coils import require_fit
 from mrikit.physics.espirit import espirit
-from mrikit.physics.masks import acceleration, sampling, undersample
+from mrikit.physics.masks import acceleration, is_complete, same_acceleration, sampling, undersample
+from mrikit.physics.masks import mask as draw_mask
 from mrikit.unrolled.model import Config, Unrolled
 from mrikit.unrolled.problem import collate, standardise
 
@@ -42,28 +43,99 @@ def load_model(model: str = DEFAULT_MODEL, device: str = "cpu") -> Unrolled:
     return network.to(device, memory_format=torch.channels_last).eval()
 
 
-def flat_recon(
+@dataclass(frozen=True)
+class Sampling:
+    """How a fully sampled scan is under-sampled before a reconstruction sees it; `accel` None leaves it alone."""
+
+    accel: float | None = None
+    kind: str = "random"
+    acs: int | str = "auto"
+    axis: str = "x"
+    seed: int = 0
+
+    def keep(self, kspace: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """The samples of one slice `(coil, y, x)` that may be seen, the others zero: those of `mask` if given.
+
+        Raises UsageError where `mask` and `accel` disagree, DataError where `accel` is asked of a scan that
+        was acquired with another one.
+        """
+        accel = self.accel
+        if mask is not None:
+            if accel is not None and not same_acceleration(mask, accel):
+                raise UsageError(
+                    f"--accel {accel:g} disagrees with the mask, which has R = {acceleration(mask):.3g}",
+                    hint="with --mask, --accel is not needed",
+                )
+            return undersample(kspace, mask)
+        if accel is None:
+            return kspace
+        acquired = sampling(kspace)
+        if is_complete(acquired):
+            drawn = draw_mask(
+                kspace.shape[-2:], accel, kind=self.kind, acs=self.acs, axis=self.axis, seed=self.seed
+            )
+            return undersample(kspace, drawn)
+        if not same_acceleration(acquired, accel):
+            raise DataError(
+                f"k-space is already under-sampled, with R = {acceleration(acquired):.3g}; "
+                f"--accel {accel:g} disagrees",
+                hint="leave --accel out to reconstruct what was acquired",
+            )
+        return kspace
+
+
+def reconstruct(
     kspace: np.ndarray,
-    *,
     mask: np.ndarray | None = None,
     maps: np.ndarray | None = None,
+    *,
+    how: Sampling | None = None,
     model: str = DEFAULT_MODEL,
     device: str = "cpu",
 ) -> Result:
-    """Reconstruction of one slice of k-space `(coil, y, x)`, fully sampled or not.
-
-    mask: samples to keep, `(x,)` or `(y, x)`; by default every acquired one. maps: `(coil, y, x)`; by default
-    ESPIRiT from the acquired centre. The scale is undone: the image is in the units of `mvue`.
-    """
-    if mask is not None:
-        kspace = undersample(kspace, mask)
-    acquired = sampling(kspace)
+    """Reconstruct one slice of k-space `(coil, y, x)`; the arguments are those of `flat_recon`."""
+    kept = (how or Sampling()).keep(kspace, mask)
+    acquired = sampling(kept)
     if maps is None:
-        maps = espirit(kspace)
-    require_fit(kspace, maps)
-    scan = standardise(kspace, maps, acquired)
+        maps = espirit(kept)
+    require_fit(kept, maps)
+    if maps.ndim > kept.ndim:
+        raise DataError(f"flat-recon takes one set of maps, these are {maps.shape[0]}", hint="use espirit --sets 1")
+    scan = standardise(kept, maps, acquired)
     with torch.inference_mode():
         image = load_model(model, device)(collate([scan], device))[-1][0].cpu().numpy()
     if scan.transposed:
         image = image.T
     return Result(np.ascontiguousarray(image * np.float32(scan.scale)), maps, acceleration(acquired))
+
+
+def flat_recon(
+    kspace: np.ndarray,
+    accel: float | None = None,
+    *,
+    mask: np.ndarray | None = None,
+    maps: np.ndarray | None = None,
+    model: str = DEFAULT_MODEL,
+    mask_kind: str = "random",
+    acs: int | str = "auto",
+    axis: str = "x",
+    seed: int = 0,
+    device: str = "cpu",
+) -> np.ndarray:
+    """Image `(..., y, x)` complex64 of k-space `(..., coil, y, x)`, by the network `model`, in the units of `mvue`.
+
+    accel: acceleration at which a fully sampled scan is under-sampled first, with a mask of `mask_kind`, `acs`,
+    `axis` and `seed` as `mrikit.mask` draws it; on an under-sampled scan it must agree with what was acquired.
+    mask: keep only these samples. maps: `(..., coil, y, x)`; by default ESPIRiT from the acquired centre.
+    """
+    chosen = Sampling(accel, mask_kind, acs, axis, seed)
+    if kspace.ndim == 3:
+        return reconstruct(kspace, mask, maps, how=chosen, model=model, device=device).image
+    return np.stack(
+        [
+            reconstruct(
+                k, mask, None if maps is None else maps[i], how=chosen, model=model, device=device
+            ).image
+            for i, k in enumerate(kspace)
+        ]
+    )

@@ -81,7 +81,7 @@ def main() -> None:
         images = {
             "zf": Sense(maps, mask).adjoint(kspace),
             "l2": max((pics(kspace, maps, reg="l2", lamda=x) for x in (0.001, 0.01, 0.1)), key=lambda i: metrics(reference, i).volume_masked.psnr),
-            **{m: flat_recon(kspace, maps=maps, model=m).image for m in models},
+            **{m: flat_recon(kspace, maps=maps, model=m) for m in models},
         }
         scores = {n: metrics(reference, i) for n, i in images.items()}
         rows = {n: (s.volume_masked.psnr, s.volume.ssim) for n, s in scores.items()}

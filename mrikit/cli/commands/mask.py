@@ -1,0 +1,51 @@
+"""mrikit mask: which samples to measure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mrikit.cli import params
+from mrikit.cli.runner import Run, command
+
+
+@command(
+    examples=[
+        (
+            "mrikit mask --like scan.h5 --accel 4 mask.npy",
+            "a quarter of the lines at random, the centre among them",
+        ),
+        ("mrikit mask --shape 320,320 --accel 8 --kind poisson mask.npy", "variable-density Poisson disc"),
+        (
+            "mrikit mask --shape 230,180 --accel 8 --acs 12 --axis y mask.npy",
+            "lines along y, 12 of them central",
+        ),
+    ],
+    uses=["seed"],
+)
+def mask(
+    run: Run,
+    out: params.Output,
+    accel: Annotated[float, typer.Option(help="Acceleration: matrix / samples, the centre included.", min=1)],
+    like: Annotated[str | None, params.input_option("--like", "A scan to take the matrix from.")] = None,
+    shape: params.Matrix = None,
+    kind: params.MaskKind = "random",
+    acs: params.Acs = "auto",
+    axis: params.LineAxis = "x",
+) -> None:
+    """Draw a sampling mask with exactly the acceleration asked for.
+
+    random, equispaced and gaussian keep round(N / accel) lines, the fully sampled centre included; poisson and radial
+    keep as many samples of the plane. Give the matrix with --like or --shape.
+    """
+    from mrikit.physics.masks import acceleration, mask
+
+    matrix = params.one_matrix(shape, None if like is None else run.open(like).header.shape)
+    drawn = mask(matrix, accel, kind=kind, acs=acs, axis=axis, seed=run.seed)
+    achieved = acceleration(drawn)
+    run.write(drawn, out, "mask")
+    run.note(
+        f"{kind}: {drawn.sum()} of {drawn.size} samples, R = {achieved:.3g} (asked for {accel:g})",
+        requested_accel=accel, achieved_accel=achieved, n_sampled=int(drawn.sum()),
+    )  # fmt: skip

@@ -1,0 +1,47 @@
+"""mrikit pics: the classical baselines."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from mrikit.cli import params
+from mrikit.cli.runner import Run, command
+
+
+@command(
+    examples=[
+        ("mrikit pics under.h5 maps.npy out.nii", "L1-wavelet"),
+        ("mrikit pics --reg l2 --lambda 0.01 under.h5 maps.npy out.nii", "regularised least squares"),
+    ],
+    uses=["threads"],
+)
+def pics(
+    run: Run,
+    in_: params.Kspace,
+    maps: params.Maps,
+    out: params.Output,
+    reg: Annotated[params.Regulariser, typer.Option(help="wavelet, tv or l2.")] = "wavelet",
+    lamda: Annotated[
+        float | None,
+        typer.Option(
+            "--lambda", help="Weight: 0.005 for wavelet and tv, 0.01 for l2.", min=0, show_default=False
+        ),
+    ] = None,
+    iters: Annotated[
+        int | None, typer.Option(help="Iterations: 100, for l2 30.", min=1, show_default=False)
+    ] = None,
+    part: params.Part = "auto",
+) -> None:
+    """Parallel imaging and compressed sensing, through SigPy: the classical baseline.
+
+    min_x 1/2 ||A x - y||^2 + lambda R(x), with R the l1 norm of wavelet coefficients (Lustig 2007), total variation
+    (Block 2007), or, for l2, |x|^2 by conjugate gradients (Pruessmann 2001). lambda counts in units of the 0.99
+    quantile of the zero-filled image, so one value serves every scan.
+    """
+    from mrikit.classical.pics import pics
+
+    solve = partial(pics, reg=reg, lamda=lamda, n_iters=iters)
+    run.stream(solve, [run.open(in_, "kspace"), run.open(maps, "maps")], out, part=part)

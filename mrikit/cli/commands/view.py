@@ -1,0 +1,48 @@
+"""mrikit view: a picture of a volume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrikit.cli import params
+from mrikit.cli.runner import Run, command
+
+
+@command(
+    examples=[
+        ("mrikit view out.nii out.png", "every slice, magnitude"),
+        ("mrikit view --against reference.nii zero_filled.nii out.nii out.png", "side by side, with the error"),
+        ("mrikit mvue scan.h5 maps.npy - | mrikit view - slice.png", "the end of a pipe"),
+    ]
+)
+def view(
+    run: Run,
+    images: Annotated[list[str], params.input_file("IN...", "Volumes to show; - reads a pipe.")],
+    png: Annotated[str, params.output_file("PNG", "Where the picture goes.", ".png")],
+    slices: Annotated[
+        str | None, typer.Option(help="Which slices: 3, 0,4,8 or 2:10:2.", show_default=False)
+    ] = None,
+    against: Annotated[str | None, params.input_option("--against", "Reference to compare with.")] = None,
+    window: params.Window = None,
+    title: Annotated[str | None, typer.Option(help="Title; the file's name by default.", show_default=False)] = None,
+) -> None:
+    """Show a volume as a picture: slices in a grid, one grey scale, a colour bar.
+
+    Images, maps, k-space (logarithmic) and masks can be shown. With --against every IN stands beside the reference
+    with its PSNR and SSIM, and the error of the last one at the end.
+    """
+    from mrikit.evaluate import figures
+
+    readers = [run.open(name) for name in images]
+    panels = [figures.displayable(run.read(reader), reader.header.kind) for reader in readers]
+    chosen = figures.parse_slices(slices, len(panels[0]))
+    if against is not None:
+        reference = figures.displayable(run.read(against, "image"), "image")
+        names = [figures.caption(name) for name in images]
+        figure = figures.comparison(reference, dict(zip(names, panels, strict=True)), chosen, window)
+    else:
+        figure = figures.montage(panels[0][chosen], chosen, title or figures.caption(images[0]), window)
+    figures.save(figure, Path(png))

@@ -1,0 +1,132 @@
+"""Pictures of volumes: montages, and reconstructions beside their reference with error maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mrikit.axes import describe
+from mrikit.errors import DataError, UsageError
+from mrikit.evaluate.metrics import metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+PANEL = 2.6  # inches
+MAX_PANELS = 64
+
+
+def displayable(volume: np.ndarray, kind: str) -> np.ndarray:
+    """Magnitudes `(panel, y, x)` of a volume with its slice axis: coils, sets and samples become panels.
+
+    k-space is shown as log10(1 + |k| / median), a mask as 0 and 1, `(x,)` spread over rows.
+    """
+    if kind == "mask":
+        mask = volume.astype(np.float32)
+        return np.broadcast_to(mask, (1, max(16, mask.size // 4), mask.size)) if mask.ndim == 1 else np.atleast_3d(mask).reshape(-1, *mask.shape[-2:])
+    image = np.abs(volume).astype(np.float32)
+    if kind == "kspace":
+        sampled = image[image > 0]
+        image = np.log10(1 + image / np.median(sampled)) if sampled.size else image
+    return image.reshape(-1, *image.shape[-2:])
+
+
+def parse_slices(text: str | None, n: int) -> list[int]:
+    """Panel numbers of `3`, `0,4,8` or `2:10:2`; all of them for None."""
+    if text is None:
+        return list(range(n))
+    try:
+        if ":" in text:
+            chosen = list(range(n))[slice(*(int(t) if t else None for t in text.split(":")))]
+        else:
+            chosen = [int(t) for t in text.split(",")]
+    except (ValueError, TypeError):
+        raise UsageError(f"--slices {text}: expected 3, 0,4,8 or 2:10:2") from None
+    if not chosen or not all(-n <= i < n for i in chosen):
+        raise UsageError(f"--slices {text}: there are {n}, numbered 0 to {n - 1}")
+    return [i % n for i in chosen]
+
+
+def montage(panels: np.ndarray, numbers: list[int], title: str, window: tuple[float, float] | None) -> Figure:
+    """Panels `(panel, y, x)` in a grid, with one colour bar."""
+    if len(panels) > MAX_PANELS:
+        raise UsageError(
+            f"{len(panels)} panels are too many for one picture, the limit is {MAX_PANELS}",
+            hint="choose some with --slices",
+        )
+    columns = int(np.ceil(np.sqrt(len(panels))))
+    rows = -(-len(panels) // columns)
+    figure, axes = _grid(rows, columns, panels.shape[-1] / panels.shape[-2])
+    low, high = window or (0.0, float(np.quantile(panels, 0.999)))
+    shown = None
+    for axis, panel, number in zip(axes.flat, panels, numbers, strict=False):
+        shown = _show(axis, panel, low, high, f"slice {number}" if len(panels) > 1 else "")
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    figure.colorbar(shown, ax=list(axes.flat), fraction=0.03, pad=0.02)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def comparison(
+    reference: np.ndarray,
+    images: dict[str, np.ndarray],
+    numbers: list[int],
+    window: tuple[float, float] | None,
+) -> Figure:
+    """A row a slice: reference, every image with its PSNR and SSIM, and the error of the last one.
+
+    All are magnitudes `(slice, y, x)`, in one window; the error is on a scale of its own.
+    """
+    for name, image in images.items():
+        if image.shape != reference.shape:
+            raise DataError(
+                f"{name}: is {describe(image.shape)} (slice x y x x), the reference {describe(reference.shape)}"
+            )
+    figure, axes = _grid(len(numbers), len(images) + 2, reference.shape[-1] / reference.shape[-2])
+    low, high = window or (0.0, float(np.quantile(reference, 0.999)))
+    last, errors = list(images.values())[-1], {}
+    errors = {i: np.abs(last[i] - reference[i]) for i in numbers}
+    worst = max(float(np.quantile(e, 0.999)) for e in errors.values()) or 1.0
+    shown = shown_error = None
+    for row, i in zip(axes, numbers, strict=True):
+        shown = _show(row[0], reference[i], low, high, f"reference, slice {i}" if len(reference) > 1 else "reference")
+        for axis, (name, image) in zip(row[1:], images.items(), strict=False):
+            score = metrics(reference[i : i + 1], image[i : i + 1]).volume
+            _show(axis, image[i], low, high, f"{name}\n{score.psnr:.1f} dB, SSIM {score.ssim:.3f}")
+        shown_error = _show(row[-1], errors[i], 0, worst, f"|error| of\n{list(images)[-1]}", "inferno")
+    figure.colorbar(shown, ax=list(axes[:, :-1].flat), fraction=0.03, pad=0.01)
+    figure.colorbar(shown_error, ax=list(axes[:, -1]), fraction=0.1, pad=0.03)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `figure` as PNG, whole or not at all, the same bytes for the same figure."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        figure.savefig(part, format="png", dpi=150, metadata={"Software": "mrikit"})
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _grid(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(PANEL * min(aspect, 2) * columns + 1, PANEL * rows + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _show(
+    axis: Axes, panel: np.ndarray, low: float, high: float, title: str, colours: str = "gray"
+) -> AxesImage:
+    axis.set_title(title, fontsize=8)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    return axis.imshow(panel, cmap=colours, vmin=low, vmax=high, interpolation="nearest")

@@ -1,0 +1,196 @@
+"""The command table, the help pages and the start of the program."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from conftest import ROOT, Mrikit, Shell
+
+from mrikit import __version__
+from mrikit.cli import app
+from mrikit.cli.help import Command
+
+HEAVY = {"numpy", "torch", "scipy", "h5py", "nibabel", "matplotlib", "sigpy", "cupy", "rich", "pydantic"}
+COMMANDS = sorted(app.table())
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level and mrikit modules in `sys.modules` after running `code` in a fresh Python."""
+    script = f"import sys\n{code}\nprint('\\n'.join(sys.modules), file=sys.__stdout__)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], [], ["espirti"], ["--hlep"]])
+def test_the_front_page_imports_no_command_and_nothing_heavy(args: list[str]) -> None:
+    modules = loaded_by(
+        f"import os; sys.stdout = sys.stderr; from mrikit.cli.app import main; main({args!r})"
+    )
+
+    assert not modules & HEAVY
+    assert not [name for name in modules if name.startswith("mrikit.cli.commands.")]
+
+
+def test_importing_every_command_loads_nothing_heavy() -> None:
+    modules = loaded_by("from mrikit.cli import app\nfor name in app.table(): app.load(name)")
+
+    assert not modules & HEAVY
+
+
+def test_a_missing_input_is_found_out_before_anything_heavy_is_loaded() -> None:
+    modules = loaded_by(
+        "from mrikit.cli.app import main; assert main(['rss', 'nowhere.h5', 'out.npy']) == 66"
+    )
+
+    assert not modules & HEAVY
+
+
+def test_help_opens_with_the_pipeline_and_groups_commands(mrikit: Mrikit) -> None:
+    result = mrikit("--help")
+
+    assert result.code == 0
+    assert result.stderr == ""
+    assert [line.strip() for line in result.text.splitlines()[:4]] == app.PIPELINE.splitlines()
+    for section, commands in app.COMMANDS.items():
+        assert (f"{section}:" in result.text) == bool(commands)
+    for name, text in app.table().items():
+        assert any(line.split() == [name, *text.split()] for line in result.text.splitlines())
+
+
+def test_without_arguments_the_help_goes_to_stderr_and_the_exit_code_says_usage(mrikit: Mrikit) -> None:
+    result = mrikit()
+
+    assert (result.code, result.stdout) == (2, b"")
+    assert "Usage: mrikit" in result.stderr
+
+
+def test_version(mrikit: Mrikit) -> None:
+    assert mrikit("--version").text == f"mrikit {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("inof", "did you mean info?"),
+        ("conv", "did you mean convert?"),
+        ("RSS", "rss"),
+        ("xyzzy", "mrikit --help"),
+    ],
+)
+def test_an_unknown_command_is_one_line_with_the_nearest_names(mrikit: Mrikit, word: str, hint: str) -> None:
+    result = mrikit(word)
+
+    assert result.code == 2
+    assert result.stderr.startswith(f"mrikit: no command {word!r} (hint: ")
+    assert hint in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_unknown_option_before_the_command_is_one_line(mrikit: Mrikit) -> None:
+    result = mrikit("--forec", "rss")
+
+    assert result.code == 2
+    assert result.stderr.startswith("mrikit: no such option")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name: str, mrikit: Mrikit) -> None:
+    command = app.load(name)
+    result = mrikit(name, "--help")
+
+    assert isinstance(command, Command)
+    assert (command.help or "").splitlines()[0] == app.table()[name], (
+        "the table has the docstring's first line"
+    )
+    assert command.spec.examples, "no examples"
+    assert result.code == 0
+    for line, what in command.spec.examples:
+        assert f"  {line}\n" in result.text
+        assert f"mrikit {name}" in line
+        assert what == what.strip().rstrip(".")
+    for param in command.params:
+        assert param.help, f"{param.name} has no help text"  # type: ignore[attr-defined]
+    for option in ("--json", "--quiet", "--verbose", "--debug", "--help"):
+        assert f"{option} " in result.text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_example_parses(name: str) -> None:
+    import shlex
+
+    for line, _ in app.load(name).spec.examples:
+        for words in split_pipeline(shlex.split(line)):
+            if words[0] == "mrikit" and words[1] in app.table():
+                command = app.load(words[1])
+                command.make_context(words[1], list(words[2:]))  # raises UsageError
+
+
+def split_pipeline(words: list[str]) -> list[list[str]]:
+    """`["a", "|", "b", ">", "c"]` as `[["a"], ["b"]]`."""
+    stages: list[list[str]] = [[]]
+    for word in words:
+        if word == "|":
+            stages.append([])
+        elif word in (">", "2>"):
+            break
+        else:
+            stages[-1].append(word)
+    return stages
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_file_is_a_door(name: str) -> None:
+    """No try, no print, no module-level import that is heavy, and at most a screenful."""
+    path = ROOT / "mrikit" / "cli" / "commands" / f"{name.replace('-', '_')}.py"
+    source = path.read_text()
+    nodes = list(ast.walk(ast.parse(source)))
+
+    assert len(source.splitlines()) <= 80
+    assert not [node for node in nodes if isinstance(node, ast.Try)]
+    assert not [
+        n for n in nodes if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("print", "open")
+    ]
+
+
+def test_every_command_file_is_in_the_table() -> None:
+    files = {path.stem.replace("_", "-") for path in (ROOT / "mrikit/cli/commands").glob("[a-z]*.py")}
+
+    assert files == set(app.table())
+
+
+def test_a_context_can_be_made_for_documentation() -> None:
+    ctx = click.Context(app.load("rss"), info_name="mrikit rss")
+
+    assert app.load("rss").get_usage(ctx) == "Usage: mrikit rss [OPTIONS] IN OUT"
+
+
+def test_help_into_a_closed_pipe_is_silent(shell: Shell) -> None:
+    result = shell("(mrikit --help; echo $? >&2) | true")
+
+    assert result.stderr.strip() in ("0", "141")
+
+
+def test_help_onto_a_full_disk_fails(shell: Shell) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    result = shell("mrikit --help > /dev/full")
+
+    assert result.code == 74
+    assert result.stderr.startswith("mrikit: No space left on device")
+
+
+def test_python_m_mrikit_is_mrikit() -> None:
+    words = [sys.executable, "-m", "mrikit", "--version"]
+
+    assert (
+        subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout
+        == f"mrikit {__version__}\n".encode()
+    )

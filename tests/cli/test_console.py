@@ -1,0 +1,68 @@
+"""Progress bars and plain JSON."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import numpy as np
+import pytest
+
+from mrikit.cli.console import Console, Progress, plain
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def console(**more: bool) -> Console:
+    flags = {"quiet": False, "verbose": False, "json": False, "data_on_stdout": False} | more
+    return Console("mrikit test", **flags)
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(Progress, "PATIENCE", 0.0)
+    with console().progress(3, "slices") as bar:
+        bar.advance(loss=0.25)
+        bar.advance()
+
+    assert "slices" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "loss 0.25" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("flag", ["quiet", "json", "data_on_stdout"])
+def test_no_bar_where_it_would_disturb(monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(Progress, "PATIENCE", 0.0)
+    with console(**{flag: True}).progress(3, "slices") as bar:
+        bar.advance()
+
+    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def test_short_work_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with console().progress(3, "slices") as bar:
+        bar.advance(3)
+
+    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def test_a_report_is_a_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with console().progress(100, "training") as bar:
+        bar.report({"step": 50, "loss": 0.125})
+        bar.report({"step": 60, "loss": 0.1})
+        bar.report({"step": 100, "loss": 0.0625})
+
+    assert capsys.readouterr().err.splitlines() == [
+        "mrikit test: 50 of 100: loss 0.125",
+        "mrikit test: 100 of 100: loss 0.0625",
+    ]
+
+
+def test_plain_has_only_what_json_has() -> None:
+    odd = {"a": np.float32(0.5), "b": np.arange(2), "c": (float("inf"), np.nan), 3: None, "d": {1, }, "e": True}  # fmt: skip
+
+    assert plain(odd) == {"a": 0.5, "b": [0, 1], "c": [None, None], "3": None, "d": "{1}", "e": True}

@@ -1,0 +1,327 @@
+"""What the frame does around a command: checks before, checks during, reports after."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dummies
+import numpy as np
+import pytest
+from conftest import Mrikit, Shell
+
+from mrikit.errors import DataError
+from mrikit.io import Geometry, Header, Reader, open_reader, open_writer
+
+
+@pytest.fixture(autouse=True)
+def _dummy_commands() -> Iterator[None]:
+    dummies.register()
+    yield
+    dummies.unregister()
+
+
+def read(path: Path) -> np.ndarray:
+    with open_reader(path) as reader:
+        return reader.read()
+
+
+def save(path: Path, array: np.ndarray, kind: str, axes: tuple[str, ...], **more: object) -> Path:
+    with open_writer(path, Header(kind, axes, array.shape, array.dtype, **more)) as writer:  # type: ignore[arg-type]
+        for one in array if axes[0] == "slice" else [array]:
+            writer.write(one)
+        writer.finish()
+    return path
+
+
+# before the work
+
+
+def test_an_output_that_exists_needs_force(mrikit: Mrikit, scan: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.npy").write_bytes(b"precious")
+    refused = mrikit("rss", "scan.npy", "out.npy")
+
+    assert (refused.code, refused.stderr) == (
+        73,
+        "mrikit rss: out.npy: exists already (hint: --force overwrites it)\n",
+    )
+    assert (tmp_path / "out.npy").read_bytes() == b"precious"
+    assert mrikit("rss", "scan.npy", "out.npy", "--force").code == 0
+    assert read(tmp_path / "out.npy").shape == (3, 15, 12)
+
+
+def test_an_output_that_exists_is_refused_before_the_pipe_is_read(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "out.npy").touch()
+    result = shell("sleep 20 | (mrikit rss - out.npy; kill $(jobs -p) 2>/dev/null; exit 73) & wait $!")
+
+    assert "out.npy: exists already" in result.stderr
+
+
+@pytest.mark.parametrize("out", ["scan.npy", "./scan.npy", "link.npy", "hard.npy"])
+def test_an_output_that_is_an_input_is_refused_even_with_force(
+    mrikit: Mrikit, scan: Path, tmp_path: Path, out: str
+) -> None:
+    (tmp_path / "link.npy").symlink_to("scan.npy")
+    os.link(scan, tmp_path / "hard.npy")
+    before = scan.read_bytes()
+    result = mrikit("rss", "scan.npy", out, "--force")
+
+    assert result.code == 2
+    assert f"{out}: is the same file as scan.npy" in result.stderr
+    assert scan.read_bytes() == before
+
+
+def test_two_outputs_with_one_name_are_refused(mrikit: Mrikit, scan: Path) -> None:
+    assert mrikit("spoil", "no", "scan.npy", "out.npy", "--maps-out", "out.npy").code == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "text"),
+    [
+        (("nowhere.npy", "out.npy"), 66, "nowhere.npy: no such file"),
+        (("scam.npy", "out.npy"), 66, "did you mean scan.npy?"),
+        ((".", "out.npy"), 66, ".: is a folder, expected a file"),
+        (("scan.npy", "no/out.npy"), 73, "no/out.npy: there is no folder no (hint: mkdir -p no)"),
+        (("scan.npy", "."), 73, ".: is a folder, expected a file name"),
+        (("scan.npy", "out.xyz"), 2, "out.xyz: no format known by this name"),
+        (("nowhere.npy", "scan.npy"), 66, "nowhere.npy: no such file"),
+    ],
+)
+def test_what_cannot_end_well_does_not_begin(
+    mrikit: Mrikit, scan: Path, args: tuple[str, ...], code: int, text: str
+) -> None:
+    result = mrikit("rss", *args)
+
+    assert result.code == code
+    assert text in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_one_pipe_in_and_one_pipe_out(mrikit: Mrikit, scan: Path) -> None:
+    assert "only one output can be -" in mrikit("spoil", "no", "scan.npy", "-", "--maps-out", "-").stderr
+
+
+# during the work
+
+
+def test_a_stream_writes_what_the_function_returns(
+    mrikit: Mrikit, scan: Path, kspace: np.ndarray, tmp_path: Path
+) -> None:
+    result = mrikit("spoil", "no", "scan.npy", "out.npy", "--maps-out", "maps.npy")
+
+    assert result.code == 0
+    np.testing.assert_array_equal(read(tmp_path / "out.npy"), kspace[:, 0])
+    np.testing.assert_array_equal(read(tmp_path / "maps.npy"), kspace)
+
+
+@pytest.mark.parametrize(("how", "what"), [("nan", "has NaN or infinity"), ("zero", "is zero everywhere")])
+def test_a_result_that_fails_its_check_names_the_slice_and_leaves_nothing(
+    mrikit: Mrikit, scan: Path, tmp_path: Path, how: str, what: str
+) -> None:
+    result = mrikit("spoil", how, "scan.npy", "out.npy", "--maps-out", "maps.h5", "--quiet")
+
+    assert result.code == 1
+    assert (
+        result.stderr == f"mrikit spoil: out.npy: slice 1 of the result {what} (hint: nothing was written)\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.npy"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (lambda k: k.real.copy(), "kspace must be complex, found float32"),
+        (lambda k: np.where(np.indices(k.shape).sum(0) == 8, np.nan, k).astype(k.dtype), "kspace has NaN or infinity at slice 0, coil 0"),
+        (lambda k: k * np.array([1, 0, 1], np.float32)[:, None, None, None], "k-space is zero everywhere in slice 1"),
+    ],
+)  # fmt: skip
+def test_bad_kspace_is_named_with_its_place(
+    mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path, spoil: object, text: str
+) -> None:
+    np.save(tmp_path / "bad.npy", spoil(kspace))  # type: ignore[operator]
+    result = mrikit("rss", "bad.npy", "out.npy", "--quiet")
+
+    assert result.code == 65
+    assert f"mrikit rss: bad.npy: {text}" in result.stderr
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_infinity_is_found_where_a_sum_of_finite_values_overflows(tmp_path: Path) -> None:
+    from mrikit.cli.checks import all_finite
+
+    large = np.full(10, 3e38, np.float32)
+    assert all_finite(large)
+    large[3] = np.inf
+    assert not all_finite(large)
+
+
+def steps(*readers: Reader) -> list[tuple[np.ndarray, ...]]:
+    from mrikit.cli.lockstep import Lockstep
+
+    return list(Lockstep(readers))  # type: ignore[arg-type]
+
+
+def test_a_mask_without_slice_axis_is_repeated(scan: Path, tmp_path: Path) -> None:
+    mask = np.arange(12) % 2 == 0
+    path = save(tmp_path / "mask.npy", mask, "mask", ("x",))
+    with open_reader(scan) as a, open_reader(path) as b:
+        pairs = steps(a, b)
+
+    assert len(pairs) == 3
+    for _, repeated in pairs:
+        np.testing.assert_array_equal(repeated, mask)
+
+
+def test_numbers_of_slices_must_agree(scan: Path, tmp_path: Path, kspace: np.ndarray) -> None:
+    path = save(tmp_path / "two.npy", kspace[:2], "maps", ("slice", "coil", "y", "x"))
+    with (
+        open_reader(scan) as a,
+        open_reader(path) as b,
+        pytest.raises(DataError, match="has length 2, but .* has 3"),
+    ):
+        steps(a, b)
+
+
+def test_geometry_goes_from_the_first_input_to_the_output(
+    mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path
+) -> None:
+    geometry = Geometry(voxel=(1.0, 2.0, 5.0))
+    save(tmp_path / "scan.npy", kspace, "kspace", ("slice", "coil", "y", "x"), geometry=geometry)
+    assert mrikit("rss", "scan.npy", "out.npy").code == 0
+
+    with open_reader(tmp_path / "out.npy") as reader:
+        assert reader.header.geometry == geometry
+
+
+def test_part_chooses_and_nifti_gets_the_magnitude(
+    mrikit: Mrikit, scan: Path, kspace: np.ndarray, tmp_path: Path
+) -> None:
+    expected = {
+        "auto.nii": np.abs(kspace[:, 0]),
+        "auto.npy": kspace[:, 0],
+        "mag.npy": np.abs(kspace[:, 0]),
+        "phase.nii": np.angle(kspace[:, 0]),
+        "real.h5": kspace[:, 0].real,
+        "imag.cfl": kspace[:, 0].imag,
+        "complex.nii": kspace[:, 0],
+    }
+    for name, image in expected.items():
+        assert mrikit("spoil", "no", "scan.npy", name, "--part", name.partition(".")[0]).code == 0
+        np.testing.assert_allclose(read(tmp_path / name), image, rtol=1e-6, err_msg=name)
+
+
+def test_maps_beside_an_image_keep_their_phase(
+    mrikit: Mrikit, scan: Path, kspace: np.ndarray, tmp_path: Path
+) -> None:
+    assert mrikit("spoil", "no", "scan.npy", "out.nii", "--maps-out", "maps.nii", "--part", "mag").code == 0
+
+    np.testing.assert_array_equal(read(tmp_path / "maps.nii"), kspace)
+
+
+# after the work
+
+
+def test_history_has_the_command_without_folders_and_the_notes(
+    mrikit: Mrikit, scan: Path, tmp_path: Path
+) -> None:
+    assert mrikit("rss", str(scan), str(tmp_path / "out.npy")).code == 0
+    assert mrikit("spoil", "no", "--seed", "7", str(scan), "out.h5").code == 0
+
+    with open_reader(tmp_path / "out.h5") as reader:
+        reader.read()
+        (step,) = reader.history
+    assert step["command"] == ["mrikit", "spoil", "no", "--seed", "7", "scan.npy", "out.h5"]
+    assert step["seed"] == 7
+    assert step["inputs"].keys() == {"scan.npy"}
+    assert step["facts"] == {"kept": None, "rate": 0.5}
+    assert str(tmp_path) not in json.dumps(step)
+
+
+def test_history_grows_along_a_pipeline(shell: Shell, scan: Path, tmp_path: Path) -> None:
+    assert shell("mrikit convert scan.npy - | mrikit rss - - | mrikit convert - out.nii").code == 0
+
+    with open_reader(tmp_path / "out.nii") as reader:
+        assert [step["command"][1] for step in reader.history] == ["convert", "rss", "convert"]
+
+
+def test_notes_and_warnings_go_to_stderr(mrikit: Mrikit, scan: Path) -> None:
+    result = mrikit("spoil", "no", "scan.npy", "out.npy")
+
+    assert result.stdout == b""
+    assert result.stderr.splitlines() == [
+        "mrikit spoil: kept everything",
+        "mrikit spoil: warning: this is a test",
+    ]
+
+
+def test_quiet_is_silent(mrikit: Mrikit, scan: Path) -> None:
+    result = mrikit("spoil", "no", "scan.npy", "out.npy", "--quiet")
+
+    assert (result.code, result.stdout, result.stderr) == (0, b"", "")
+
+
+def test_verbose_tells_time_and_memory(mrikit: Mrikit, scan: Path) -> None:
+    assert "peak memory" in mrikit("spoil", "no", "scan.npy", "out.npy", "--verbose").stderr
+
+
+def test_json_is_one_object_on_stdout_and_nothing_else(mrikit: Mrikit, scan: Path) -> None:
+    result = mrikit("spoil", "no", "scan.npy", "out.npy", "--json")
+
+    assert result.stderr == ""
+    assert result.text.count("\n") == 1
+    report = result.json
+    assert report.pop("seconds") >= 0
+    assert report == {
+        "command": "spoil",
+        "version": report["version"],
+        "kept": None,
+        "rate": 0.5,
+        "outputs": [{"file": "out.npy", "kind": "image", "shape": [3, 15, 12], "dtype": "complex64"}],
+        "warnings": ["this is a test"],
+    }
+
+
+def test_json_goes_to_stderr_where_stdout_carries_data(mrikit: Mrikit, scan: Path) -> None:
+    result = mrikit("spoil", "no", "scan.npy", "-", "--json")
+
+    assert result.stdout.startswith(b"\x93NUMPY")
+    assert json.loads(result.stderr)["outputs"][0]["file"] == "-"
+
+
+def test_a_failure_with_json_leaves_stdout_empty(mrikit: Mrikit, scan: Path) -> None:
+    result = mrikit("spoil", "nan", "scan.npy", "out.npy", "--json")
+
+    assert (result.code, result.stdout) == (1, b"")
+
+
+def test_warnings_of_libraries_show_only_with_verbose(shell: Shell, scan: Path) -> None:
+    run = f"PYTHONPATH={Path(dummies.__file__).parents[2]} {os.sys.executable} {dummies.__file__} spoil warn scan.npy"  # type: ignore[attr-defined]
+
+    assert "numpy is old" not in shell(f"{run} a.npy").stderr
+    assert "numpy is old" in shell(f"{run} b.npy --verbose").stderr
+
+
+def test_threads_are_limited_during_the_command_only(
+    mrikit: Mrikit, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(
+        "mrikit.cli.run.Run.stream", lambda *_, **__: seen.append(os.environ["OMP_NUM_THREADS"])
+    )
+    assert mrikit("spoil", "no", "scan.npy", "out.npy", "--threads", "3").code == 0
+
+    assert seen == ["3"]
+    assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_common_options_are_those_the_command_has_use_for(mrikit: Mrikit) -> None:
+    rss, cite = mrikit("rss", "--help").text, mrikit("cite", "--help").text
+
+    assert "--device" in rss
+    assert "--force" in rss
+    assert "--seed" not in rss
+    assert "--force" not in cite
+    assert mrikit("cite", "--force").code == 2

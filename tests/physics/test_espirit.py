@@ -1,0 +1,123 @@
+"""ESPIRiT: exact on scans whose maps are known, the same on every namespace, and clear where it cannot work."""
+
+import array_api_strict
+import numpy as np
+import pytest
+import torch
+
+from mrikit.arrays import to_numpy
+from mrikit.errors import DataError, UsageError
+from mrikit.physics.espirit import (
+    Polynomial, _exact, calibration_region, espirit, gram_on_grid, interpolate, positions,
+)  # fmt: skip
+from mrikit.physics.masks import mask, undersample
+from mrikit.physics.phantom import scan
+
+
+@pytest.fixture(scope="module")
+def brain():
+    return scan((96, 80), coils=6, noise=0.001, anatomy="brain", seed=1)
+
+
+def projection_error(maps: np.ndarray, kspace_maps: np.ndarray, weight: np.ndarray) -> float:
+    """Weighted relative distance of true maps from the line that estimated maps span, voxel by voxel."""
+    true = kspace_maps / np.sqrt((np.abs(kspace_maps) ** 2).sum(axis=0))
+    along = (np.conj(maps) * true).sum(axis=0) * maps
+    error = (np.abs(along - true) ** 2).sum(axis=0)
+    inside = np.abs(maps).sum(axis=0) > 0
+    return float(np.sqrt((weight * error)[inside].sum() / weight[inside].sum()))
+
+
+def test_it_finds_the_true_maps(brain):
+    maps = espirit(brain.kspace[0])
+    weight = np.abs(brain.image[0]) ** 2
+    assert projection_error(maps, brain.maps[0], weight) < 0.02
+    in_object = np.abs(brain.image[0]) > 0.1 * np.abs(brain.image[0]).max()
+    assert (np.abs(maps).sum(axis=0) > 0)[in_object].mean() > 0.99
+
+
+def test_maps_have_unit_norm_or_are_zero(brain):
+    norm = (np.abs(espirit(brain.kspace[0])) ** 2).sum(axis=0)
+    assert np.all((np.abs(norm - 1) < 1e-4) | (norm == 0))
+
+
+def test_coarse_to_fine_is_the_eigenvector(brain):
+    kspace = brain.kspace[0]
+    fast = espirit(kspace, calib=24)
+    vectors, values = _exact(gram_on_grid(calibration_region(kspace, 24, 6), 6, 0.001), 96, 80, 1)
+    exact = np.moveaxis(vectors[..., 0], -1, 0) * (values[..., 0, 0] > 0.8)
+    weight = np.abs(brain.image[0]) ** 2
+    both = (np.abs(fast).sum(axis=0) > 0) & (np.abs(exact).sum(axis=0) > 0)
+    overlap = np.abs((np.conj(fast) * exact).sum(axis=0))[both]
+    assert np.sqrt(((1 - overlap**2) * weight[both]).sum() / weight[both].sum()) < 0.01
+    assert both.sum() * 2 / ((np.abs(fast).sum(axis=0) > 0).sum() + (values[..., 0, 0] > 0.8).sum()) > 0.995
+
+
+def test_a_second_set_is_orthogonal_and_the_first_stays(brain):
+    two = espirit(brain.kspace[0], sets=2, crop=0.5)
+    assert two.shape == (2, 6, 96, 80)
+    inside = (np.abs(two) ** 2).sum(axis=1).min(axis=0) > 0.5
+    assert np.abs((np.conj(two[0]) * two[1]).sum(axis=0))[inside].max(initial=0) < 1e-3
+    one = espirit(brain.kspace[0], sets=1, crop=0.9)
+    weight = (np.abs(one).sum(axis=0) > 0) * np.abs(brain.image[0]) ** 2
+    same = np.abs((np.conj(two[0]) * one).sum(axis=0))
+    assert (weight * same).sum() / weight.sum() > 0.999
+
+
+@pytest.mark.parametrize("xp", [torch, array_api_strict])
+@pytest.mark.parametrize("sets", [1, 2])
+def test_other_namespaces_agree(xp, sets, brain):
+    expected = espirit(brain.kspace[0], sets=sets)
+    found = to_numpy(espirit(xp.asarray(brain.kspace[0]), sets=sets))
+    weight = np.abs(brain.image[0]) ** 2
+    assert np.sqrt((weight * np.abs(found - expected) ** 2).sum() / weight.sum()) < 2e-2
+
+
+def test_one_coil_is_one_where_there_is_signal():
+    single = scan(64, coils=1, noise=0.001, seed=2)
+    maps = espirit(single.kspace[0])
+    inside = np.abs(single.image[0]) > 0.2 * np.abs(single.image[0]).max()
+    assert np.allclose(maps[0][inside], 1, atol=1e-3)
+
+
+def test_slices_are_independent(brain):
+    twice = np.concatenate([brain.kspace, 2 * brain.kspace])
+    together = espirit(twice)
+    assert together.shape == (2, 6, 96, 80)
+    assert np.allclose(together[0], espirit(brain.kspace[0]))
+
+
+def test_auto_takes_what_was_acquired(brain):
+    kspace = undersample(brain.kspace[0], mask((96, 80), 4, acs=12, seed=3))
+    region = calibration_region(kspace, "auto", 6)
+    assert region.shape == (6, 48, 12)  # 12 lines wide, and longer for as many samples as 24 x 24
+    assert calibration_region(brain.kspace[0], "auto", 6).shape == (6, 24, 24)
+
+
+def test_too_few_lines_are_refused(brain):
+    kspace = undersample(brain.kspace[0], mask((96, 80), 8, acs=4, seed=3))
+    with pytest.raises(DataError, match=r"calibration region is \d+ x \d+ .* needs 8 x 8") as error:
+        espirit(kspace)
+    assert "--maps" in error.value.hint
+
+
+def test_more_sets_than_coils_is_refused(brain):
+    with pytest.raises(UsageError, match="--sets 7"):
+        espirit(brain.kspace[0], sets=7)
+
+
+def test_the_polynomial_passes_through_its_samples(brain):
+    samples = gram_on_grid(calibration_region(brain.kspace[0], 24, 6), 6, 0.001)
+    grid = np.arange(11) / 11
+    assert np.allclose(Polynomial(samples, grid).rows(grid), samples, atol=1e-5)
+    eigenvalues = np.linalg.eigvalsh(samples)
+    assert eigenvalues.max() < 1 + 1e-4
+    assert eigenvalues.min() > -1e-4
+
+
+@pytest.mark.parametrize("n", [9, 10, 11, 12, 13])
+def test_interpolation_keeps_straight_lines(n):
+    line = np.arange(0, n + 3, 4, dtype=np.float64)
+    coarse = np.broadcast_to(line[None, :, None, None], (1, len(line), 1, 1))
+    assert np.allclose(interpolate(coarse, n, 4, axis=1)[0, :, 0, 0], np.arange(n))
+    assert len(positions(n, np.zeros(1, np.float32), 4)) == len(line)

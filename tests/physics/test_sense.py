@@ -1,0 +1,123 @@
+"""Every SENSE operator is linear, has the adjoint it claims, and solves what it says."""
+
+import array_api_strict
+import numpy as np
+import pytest
+import torch
+
+from mrikit.arrays import to_numpy
+from mrikit.errors import DataError
+from mrikit.physics.cg import cg
+from mrikit.physics.fourier import fft2c, ifft2c
+from mrikit.physics.sense import Sense
+
+CASES = {
+    "lines": ((4, 6, 8), (8,), False, (-2, -1)),
+    "plane": ((4, 6, 8), (6, 8), False, (-2, -1)),
+    "odd sizes": ((3, 7, 9), (9,), False, (-2, -1)),
+    "one coil": ((1, 6, 8), (6, 8), False, (-2, -1)),
+    "two sets": ((2, 4, 6, 8), (8,), True, (-2, -1)),
+    "a batch": ((5, 4, 6, 8), (8,), False, (-2, -1)),
+    "rows decoupled": ((3, 7, 9), (9,), False, (-1,)),
+    "a batch of masks": ((5, 4, 6, 8), (5, 1, 1, 8), False, (-2, -1)),
+}
+
+
+@pytest.fixture(params=CASES, ids=list(CASES))
+def case(request, random):
+    shape, mask_shape, sets, axes = CASES[request.param]
+    maps, mask = random.complex(*shape), random.mask(*mask_shape)
+    image_shape = (*shape[:-3], *shape[-2:])
+    kspace_shape = (*shape[:-4], *shape[-3:]) if sets else shape
+    return Sense(maps, mask, sets=sets, axes=axes), image_shape, kspace_shape
+
+
+def dot(a, b):
+    return np.vdot(to_numpy(a), to_numpy(b))
+
+
+def test_linear(case, random):
+    operator, image_shape, kspace_shape = case
+    a, b = random.complex(*image_shape), random.complex(*image_shape)
+    together = operator.forward(2 * a + 1j * b)
+    assert together.shape == kspace_shape
+    assert np.allclose(together, 2 * operator.forward(a) + 1j * operator.forward(b), atol=1e-5)
+
+
+def test_adjoint(case, random):
+    operator, image_shape, kspace_shape = case
+    image, kspace = random.complex(*image_shape), random.complex(*kspace_shape)
+    assert operator.adjoint(kspace).shape == image_shape
+    left, right = dot(operator.forward(image), kspace), dot(image, operator.adjoint(kspace))
+    assert abs(left - right) < 1e-5 * abs(left)
+
+
+def test_normal(case, random):
+    operator, image_shape, _ = case
+    image = random.complex(*image_shape)
+    assert np.allclose(operator.normal(image), operator.adjoint(operator.forward(image)), atol=1e-4)
+
+
+def test_solve_is_the_regularised_solution(case, random):
+    operator, image_shape, _ = case
+    truth, prior = random.complex(*image_shape), random.complex(*image_shape)
+    rhs = operator.normal(truth) + 0.5 * truth
+    found = operator.solve(rhs, 0.5, prior, n_iters=200)
+    assert np.abs(found - truth).max() < 2e-3
+
+
+@pytest.mark.parametrize("xp", [torch, array_api_strict])
+def test_other_namespaces_agree(xp, random):
+    maps, mask, image = random.complex(4, 6, 8), random.mask(8), random.complex(6, 8)
+    expected = Sense(maps, mask).normal(image)
+    operator = Sense(xp.asarray(maps), xp.asarray(mask))
+    assert np.allclose(to_numpy(operator.normal(xp.asarray(image))), expected, atol=1e-5)
+    solved = operator.solve(xp.asarray(image), 0.1, n_iters=5)
+    assert np.allclose(to_numpy(solved), Sense(maps, mask).solve(image, 0.1, n_iters=5), atol=1e-4)
+
+
+def test_gradient_is_the_adjoint(random):
+    maps, mask = torch.from_numpy(random.complex(4, 6, 8)), torch.from_numpy(random.mask(8))
+    operator = Sense(maps, mask)
+    image = torch.from_numpy(random.complex(6, 8)).requires_grad_()
+    (0.5 * operator.forward(image).abs() ** 2).sum().backward()
+    assert torch.allclose(image.grad, operator.normal(image.detach()), atol=1e-4)
+
+
+def test_rows_decoupled_is_the_same_problem(random):
+    maps, mask, kspace = random.complex(4, 6, 8), random.mask(8), random.complex(4, 6, 8)
+    whole, rows = Sense(maps, mask), Sense(maps, mask, axes=(-1,))
+    assert np.allclose(whole.adjoint(kspace), rows.adjoint(ifft2c(kspace, axes=(-2,))), atol=1e-5)
+
+
+def test_with_maps_of_unit_norm_and_all_samples_it_is_unitary(random):
+    maps = random.complex(4, 6, 8)
+    maps /= np.sqrt((np.abs(maps) ** 2).sum(axis=0))
+    image = random.complex(6, 8)
+    assert np.allclose(Sense(maps, np.ones(8, bool)).normal(image), image, atol=1e-5)
+
+
+def test_a_mask_of_another_width_is_refused(random):
+    with pytest.raises(DataError, match="mask is 9"):
+        Sense(random.complex(4, 6, 8), np.ones(9, bool))
+
+
+def test_cg_items_do_not_see_each_other(random):
+    scales = np.array([1.0, 1e3, 1e-3], np.float32)[:, None, None]
+    b = random.complex(3, 4, 5)
+    weights = np.abs(random.complex(3, 4, 5)) + 0.1
+    together = cg(lambda x: scales * weights * x, b, n_iters=7)
+    for i in range(3):
+        alone = cg(lambda x, i=i: scales[i] * weights[i] * x, b[i], n_iters=7)
+        assert np.array_equal(together[i], alone)
+
+
+def test_cg_stays_where_it_is_done(random):
+    b = random.complex(4, 4)
+    assert np.array_equal(cg(lambda x: 2 * x, b, n_iters=50), cg(lambda x: 2 * x, b, n_iters=2))
+    assert np.array_equal(cg(lambda x: x, np.zeros_like(b)), np.zeros_like(b))
+
+
+def test_forward_is_mask_times_fft_of_maps_times_image(random):
+    maps, mask, image = random.complex(3, 6, 8), random.mask(6, 8), random.complex(6, 8)
+    assert np.allclose(Sense(maps, mask).forward(image), mask * fft2c(maps * image), atol=1e-5)
