@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,21 +25,38 @@ if TYPE_CHECKING:
     from mrikit.cli.help import Command
 
 PROG = "mrikit"
+HELP_NAMES = ["-h", "--help"]
 COMPLETE = "_MRIKIT_COMPLETE"  # environment variable in which shells ask for completions
 
-#: section -> command -> its one-line help, which is the first line of the command's docstring.
+#: section -> command -> its one-line help, with which the command's docstring begins.
 COMMANDS: dict[str, dict[str, str]] = {
     "Look and convert": {
         "info": "Show what a file holds: axes, geometry, sampling, history.",
         "convert": "Copy a volume into another format.",
+        "view": "Show a volume as a picture.",
     },
     "Calibrate and combine": {
+        "espirit": "Estimate coil maps from the fully sampled centre of k-space.",
+        "mvue": "Combine coil images with their maps: the minimum-variance unbiased estimate.",
         "rss": "Root-sum-of-squares image of fully sampled k-space.",
+        "whiten": "Mix the coils so that their noise is uncorrelated and of unit variance.",
+        "compress": "Compress the coils of k-space into fewer virtual ones.",
     },
-    "Sample": {},
-    "Reconstruct": {},
-    "Evaluate": {},
+    "Sample": {
+        "phantom": "Simulate a fully sampled multi-coil scan.",
+        "mask": "Draw a sampling mask with exactly the acceleration asked for.",
+        "undersample": "Set the samples of k-space outside a mask to zero.",
+    },
+    "Reconstruct": {
+        "flat-recon": "Reconstruct an under-sampled scan with an unrolled network (FLAT).",
+        "pics": "Parallel imaging and compressed sensing: the classical baseline.",
+    },
+    "Evaluate": {
+        "metrics": "Compare images with a reference: PSNR, SSIM, NMSE, NRMSE.",
+    },
     "Models and machine": {
+        "models": "List the default weights, or show the card of one.",
+        "unroll-train": "Train an unrolled network along its flow (FLAT) on simulated scans.",
         "doctor": "Check this machine: versions, devices, memory, optional parts.",
         "cite": "Print the BibTeX entries of the methods in use.",
         "completion": "Print the completion script for a shell.",
@@ -102,12 +120,14 @@ class Toolbox(TyperGroup):
         formatter.write_text(INTRODUCTION)
         formatter.write_paragraph()
         formatter.write_usage(PROG, "COMMAND [OPTIONS] IN... OUT")
+        width = max(map(len, table()))
         for section, commands in COMMANDS.items():
             if commands:
                 with formatter.section(section):
-                    formatter.write_dl(list(commands.items()), col_max=16)
+                    formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
         with formatter.section("Options"):
-            formatter.write_dl([r for p in self.get_params(ctx) if (r := p.get_help_record(ctx))], col_max=16)
+            records = [record for p in self.get_params(ctx) if (record := p.get_help_record(ctx))]
+            formatter.write_dl([(name.ljust(width), text) for name, text in records])
         formatter.write_paragraph()
         formatter.write_text(
             "`mrikit COMMAND --help` explains a command with examples; `man mrikit` lists exit codes."
@@ -140,7 +160,7 @@ def toolbox() -> Toolbox:
     return Toolbox(
         name=PROG,
         params=[version],
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        context_settings={"help_option_names": HELP_NAMES, "max_content_width": 100},
         rich_markup_mode=None,
     )
 
@@ -156,6 +176,7 @@ def completion_script(shell: str) -> str:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. Never raises."""
+    _open_closed_streams()
     args = list(sys.argv[1:] if args is None else args)
     prog = _prog(args)
     try:
@@ -193,6 +214,13 @@ def _run(args: list[str]) -> None:
 def _prog(args: list[str]) -> str:
     """`mrikit rss` where the first word is a command, for the start of an error line."""
     return f"{PROG} {args[0]}" if args and args[0] in table() else PROG
+
+
+def _open_closed_streams() -> None:
+    """Put nothing where a standard stream is closed; else the next file opened would take its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open as long as the process
 
 
 def _silence_stdout() -> None:

@@ -84,13 +84,14 @@ class Progress:
         self._task: Any = None
 
     def advance(self, n: int = 1, **facts: object) -> None:
-        """Count `n` more; `facts` (loss=0.1) are shown behind the bar."""
+        """Count `n` more; `facts` (loss=0.1) are shown behind the bar until there are new ones."""
         self.done += n
         if not self._visible or (self._bar is None and time.monotonic() - self._start < self.PATIENCE):
             return
         if self._bar is None:
             self._open()
-        self._bar.update(self._task, completed=self.done, note=_listed(facts))
+        note = {"note": _listed(facts)} if facts else {}
+        self._bar.update(self._task, completed=self.done, **note)
 
     def report(self, facts: Mapping[str, float]) -> None:
         """Stand at `facts["step"]` and show the rest: for loops that count by themselves."""

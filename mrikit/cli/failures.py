@@ -101,7 +101,7 @@ def line(prog: str, message: str, hint: str | None) -> str:
 
 
 def _usage(error: click.UsageError) -> str:
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".").replace(" (env var: 'None')", "")  # click 8.2
     return message[:1].lower() + message[1:] if not message[:2].isupper() else message
 
 

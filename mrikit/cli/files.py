@@ -61,6 +61,8 @@ def check_outputs(outputs: Sequence[str], inputs: Sequence[str], *, force: bool)
     """Raise UsageError or CannotCreateError unless every output can be made without harm."""
     if outputs.count(PIPE) > 1:
         raise UsageError("only one output can be -, there is one stdout", hint="write the others to files")
+    if PIPE in outputs and sys.__stdout__ is None:
+        raise CannotCreateError("output -: standard output is closed")
     if PIPE in outputs and sys.stdout.isatty():
         raise UsageError("output - is the terminal", hint="pipe it on, or name a file")
     taken = [(text, on_disk(text)) for text in inputs if text != PIPE]

@@ -58,7 +58,7 @@ def version(package: str) -> str | None:
 
 def memory_gib() -> float | None:
     """Memory of this computer."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):  # not every system has sysconf
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     return None
 

@@ -13,7 +13,7 @@ import click
 
 from mrikit._version import __version__
 from mrikit.cli import app, failures
-from mrikit.cli.help import Command, paragraphs
+from mrikit.cli.help import Command, Paragraph, paragraphs
 
 PIPES = """\
 A pipe carries a .npy stream: a header with the whole shape, the axes and the geometry, then slice after
@@ -52,24 +52,24 @@ def overview() -> str:
             out += [f".SS {_text(section)}"]
             for name, text in commands.items():
                 out += _term(rf"\fBmrikit\-{_text(name)}\fR(1)", text)
-    out += [".SH PIPES AND FILES", *_prose(PIPES), ".SH EXIT STATUS"]
+    out += [".SH PIPES AND FILES", *_prose(paragraphs(PIPES)), ".SH EXIT STATUS"]
     for code, text in failures.EXIT_CODES:
         out += _term(rf"\fB{_text(code)}\fR", text)
-    out += [".PP", *_prose(ERRORS), ".SH ENVIRONMENT"]
+    out += [".PP", *_prose(paragraphs(ERRORS)), ".SH ENVIRONMENT"]
     for name, text in ENVIRONMENT:
         out += _term(rf"\fB{_text(name)}\fR", text)
-    out += [".SH COMPLETION", *_prose(COMPLETION)]
+    out += [".SH COMPLETION", *_prose(paragraphs(COMPLETION))]
     return "\n".join(out) + "\n"
 
 
 def page(name: str, command: Command) -> str:
     """The page mrikit-NAME(1)."""
     doc = paragraphs(command.help or "")
-    ctx = click.Context(command, info_name=f"mrikit {name}", terminal_width=80)
+    ctx = click.Context(command, info_name=f"mrikit {name}", help_option_names=app.HELP_NAMES)
     out = [_title(f"mrikit-{name}"), *_name(f"mrikit-{name}", app.table()[name].rstrip("."))]
     usage = " ".join(command.collect_usage_pieces(ctx))
     out += [".SH SYNOPSIS", rf"\fBmrikit {_text(name)}\fR {_text(usage)}"]
-    out += [".SH DESCRIPTION", *_prose(command.help or "")] if doc else []
+    out += [".SH DESCRIPTION", *_prose(doc[1:] or doc)]  # the first one is in NAME
     for title, records in command.sections(ctx):
         out += [f".SH {title.upper()}"]
         for term, text in records:
@@ -103,9 +103,9 @@ def _term(term: str, text: str) -> list[str]:
     return [".TP", term, _text(text) or r"\&"]
 
 
-def _prose(doc: str) -> list[str]:
-    out = []
-    for paragraph in paragraphs(doc):
+def _prose(doc: list[Paragraph]) -> list[str]:
+    out: list[str] = []
+    for paragraph in doc:
         text = _text(paragraph.text)
         out += [".PP", ".nf", text, ".fi"] if paragraph.verbatim else [".PP", text]
     return out[1:] if out and out[1:2] != [".nf"] else out

@@ -24,7 +24,7 @@ ON_REQUEST: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 "--device",
                 metavar="DEVICE",
-                help="auto, cpu, cuda or cuda:i. An explicit cuda that cannot be had is an error.",
+                help="Where to compute: auto, cpu, cuda or cuda:i. A cuda that cannot be had is an error.",
                 click_type=Device(),
                 rich_help_panel=PANEL,
             ),

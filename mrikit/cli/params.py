@@ -103,9 +103,7 @@ Output = Annotated[
         "OUT", "Where the result goes, the suffix says how: .npy .h5 .nii .nii.gz .cfl; - pipes it on."
     ),
 ]
-MapsOutput = Annotated[
-    str, output_file("MAPS", "Where the coil maps go: .npy .h5 .nii .cfl; - pipes them on.")
-]
+MapsOutput = Annotated[str, output_file("MAPS", "Where the coil maps go: .npy .h5 .cfl; - pipes them on.")]
 MaskOption = Annotated[str | None, input_option("--mask", "Keep only the samples of this mask.")]
 MapsOption = Annotated[str | None, input_option("--maps", "Coil maps to use instead of estimating them.")]
 MapsOutOption = Annotated[str | None, output_option("--maps-out", "Also write the coil maps here.")]
@@ -128,5 +126,94 @@ Kind = Annotated[
         metavar="KIND",
         help="What IN holds, where the file does not say: kspace, maps, image, samples, mask or noise.",
         show_default=False,
+    ),
+]
+
+
+class Pair(click.ParamType):
+    """`Y,X` as two numbers, `N` for both, and, where allowed, the word `auto`."""
+
+    def __init__(self, number: type[int | float], *, auto: bool = False, single: bool = True) -> None:
+        self.number, self.auto, self.single = number, auto, single
+        self.name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str) or (self.auto and value == "auto"):
+            return value
+        try:
+            numbers = tuple(self.number(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) == 1 and self.single:
+            numbers *= 2
+        if len(numbers) != 2 or (self.number is int and min(numbers) < 1):
+            forms = (
+                (["auto"] if self.auto else [])
+                + (["one number"] if self.single else [])
+                + ["two, as in 24,48"]
+            )
+            self.fail(f"{value!r} is not {' or '.join(forms)}", param, ctx)
+        return numbers
+
+
+class Lines(click.ParamType):
+    """`auto` or a number of lines."""
+
+    name = "lines"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, int) or value == "auto":
+            return value
+        if not str(value).isdigit():
+            self.fail(f"{value!r} is not auto or a number of lines", param, ctx)
+        return int(value)
+
+
+Calib = Annotated[
+    Any,
+    typer.Option(
+        "--calib",
+        metavar="N|Y,X|auto",
+        help="Calibration region; auto finds the fully sampled centre.",
+        click_type=Pair(int, auto=True),
+    ),
+]
+Shape = Annotated[
+    Any,
+    typer.Option("--shape", metavar="Y,X", help="Matrix.", click_type=Pair(int), show_default=False),
+]
+Matrix = Annotated[Any, typer.Option("--matrix", metavar="N|Y,X", help="Matrix.", click_type=Pair(int))]
+Window = Annotated[
+    Any,
+    typer.Option(
+        "--window",
+        metavar="LOW,HIGH",
+        help="Values shown as black and white; 0 to the 99.9 % quantile by default.",
+        click_type=Pair(float, single=False),
+        show_default=False,
+    ),
+]
+Acs = Annotated[
+    Any,
+    typer.Option(
+        "--acs",
+        metavar="N|auto",
+        help="Lines of the fully sampled centre; auto is max(12, 8 % up to R = 6, else 4 %).",
+        click_type=Lines(),
+    ),
+]
+MaskKindName = Literal["random", "equispaced", "gaussian", "poisson", "radial"]
+_KINDS = "random, equispaced, gaussian (lines), poisson or radial (plane)."
+MaskKind = Annotated[MaskKindName, typer.Option("--kind", metavar="KIND", help=_KINDS)]
+MaskKindOption = Annotated[
+    MaskKindName, typer.Option("--mask-kind", metavar="KIND", help=f"Mask that --accel draws: {_KINDS}")
+]
+LineAxis = Annotated[
+    Literal["x", "y"], typer.Option("--axis", metavar="x|y", help="Axis along which lines are chosen.")
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", metavar="NAME|FILE", help="A default model (`mrikit models`) or a .safetensors file."
     ),
 ]

@@ -20,6 +20,8 @@ from mrikit.cli.console import Console, Progress, plain
 from mrikit.cli.files import PIPE
 from mrikit.cli.options import Settings, limited_threads
 
+from mrikit.errors import UsageError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -127,6 +129,13 @@ class Run:
     def open_if(self, source: str | None, kind: str | tuple[str, ...] | None = None) -> Reader | None:
         """`open` for an option: None where it is not given."""
         return None if source is None else self.open(source, kind)
+
+    def require_one_of(self, *options: tuple[str, Any]) -> None:
+        """Raise UsageError unless exactly one of these (name, value) options was given."""
+        given = [name for name, value in options if value is not None]
+        names = " or ".join(name for name, _ in options)
+        if len(given) != 1:
+            raise UsageError(f"give either {names}, found {'both' if given else 'neither'}")
 
     def read(self, source: str | Reader, kind: str | tuple[str, ...] | None = None) -> np.ndarray:
         """The whole of a small input (a mask, a noise scan), checked."""

@@ -51,6 +51,11 @@ def parse_slices(text: str | None, n: int) -> list[int]:
     return [i % n for i in chosen]
 
 
+def caption(name: str) -> str:
+    """The name of a file without folder and format, for a title."""
+    return "stdin" if name == "-" else Path(name).name.split(".")[0]
+
+
 def montage(panels: np.ndarray, numbers: list[int], title: str, window: tuple[float, float] | None) -> Figure:
     """Panels `(panel, y, x)` in a grid, with one colour bar."""
     if len(panels) > MAX_PANELS:

@@ -65,6 +65,24 @@ def card(model: str) -> dict[str, Any]:
     return content
 
 
+def summary(name: str, card: dict[str, Any]) -> str:
+    """One line about a model: what it is for, its size, what it was trained on."""
+    path = find(name)
+    return f"{name:12} {card['architecture']:8} {path.stat().st_size / 1e6:5.1f} MB  {card.get('summary', '')}"
+
+
+def as_text(card: dict[str, Any], indent: str = "") -> str:
+    """A card as aligned lines of text."""
+    lines = []
+    for key, value in card.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}:", as_text(value, indent + "  ")]
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            lines.append(f"{indent}{key + ':':22} {text}")
+    return "\n".join(lines)
+
+
 def load(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tensors by name, and the card, of a default model's name or of a path to weights.
 

@@ -61,7 +61,7 @@ def test_help_opens_with_the_pipeline_and_groups_commands(mrikit: Mrikit) -> Non
     for section, commands in app.COMMANDS.items():
         assert (f"{section}:" in result.text) == bool(commands)
     for name, text in app.table().items():
-        assert any(line.split() == [name, *text.split()] for line in result.text.splitlines())
+        assert f" {name} {text}" in " ".join(result.text.split())
 
 
 def test_without_arguments_the_help_goes_to_stderr_and_the_exit_code_says_usage(mrikit: Mrikit) -> None:
@@ -107,9 +107,7 @@ def test_every_command_is_documented(name: str, mrikit: Mrikit) -> None:
     result = mrikit(name, "--help")
 
     assert isinstance(command, Command)
-    assert (command.help or "").splitlines()[0] == app.table()[name], (
-        "the table has the docstring's first line"
-    )
+    assert " ".join((command.help or "").split()).startswith(app.table()[name].rstrip("."))
     assert command.spec.examples, "no examples"
     assert result.code == 0
     for line, what in command.spec.examples:
@@ -194,3 +192,24 @@ def test_python_m_mrikit_is_mrikit() -> None:
         subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout
         == f"mrikit {__version__}\n".encode()
     )
+
+
+@pytest.mark.slow
+def test_help_costs_what_an_empty_typer_program_costs(tmp_path: Path) -> None:
+    import statistics
+    import time
+
+    empty = tmp_path / "empty.py"
+    empty.write_text(
+        "import typer\napp = typer.Typer(rich_markup_mode=None)\n"
+        "@app.command()\ndef main() -> None:\n    'Does nothing.'\napp()\n"
+    )
+    programs = {"mrikit": ["-m", "mrikit", "--help"], "empty": [str(empty)]}
+    seconds: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(11):  # in turns, so that a busy machine is busy for both
+        for name, words in programs.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=True)
+            seconds[name].append(time.perf_counter() - start)
+
+    assert statistics.median(seconds["mrikit"]) <= 1.5 * statistics.median(seconds["empty"])

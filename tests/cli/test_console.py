@@ -63,6 +63,6 @@ def test_a_report_is_a_line_where_there_is_no_terminal(capsys: pytest.CaptureFix
 
 
 def test_plain_has_only_what_json_has() -> None:
-    odd = {"a": np.float32(0.5), "b": np.arange(2), "c": (float("inf"), np.nan), 3: None, "d": {1, }, "e": True}  # fmt: skip
+    odd = {"a": np.float32(0.5), "b": np.arange(2), "c": (np.inf, np.nan), 3: None, "d": {1}, "e": True}
 
     assert plain(odd) == {"a": 0.5, "b": [0, 1], "c": [None, None], "3": None, "d": "{1}", "e": True}

@@ -35,7 +35,7 @@ def flat_recon(
     axis: params.LineAxis = "x",
     part: params.Part = "auto",
 ) -> None:
-    """Reconstruct an under-sampled scan with an unrolled network trained along its flow (FLAT).
+    """Reconstruct an under-sampled scan with an unrolled network (FLAT).
 
     A fully sampled scan is first under-sampled with --accel; an under-sampled one is taken as it is, and an --accel
     that contradicts it is an error. Coil maps come from the acquired centre unless --maps gives them. The image is

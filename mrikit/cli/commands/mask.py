@@ -29,7 +29,7 @@ def mask(
     out: params.Output,
     accel: Annotated[float, typer.Option(help="Acceleration: matrix / samples, the centre included.", min=1)],
     like: Annotated[str | None, params.input_option("--like", "A scan to take the matrix from.")] = None,
-    shape: params.Matrix = None,
+    shape: params.Shape = None,
     kind: params.MaskKind = "random",
     acs: params.Acs = "auto",
     axis: params.LineAxis = "x",
@@ -41,8 +41,8 @@ def mask(
     """
     from mrikit.physics.masks import acceleration, mask
 
-    matrix = params.one_matrix(shape, None if like is None else run.open(like).header.shape)
-    drawn = mask(matrix, accel, kind=kind, acs=acs, axis=axis, seed=run.seed)
+    run.require_one_of(("--like", like), ("--shape", shape))
+    drawn = mask(shape or run.open(like).header.shape[-2:], accel, kind=kind, acs=acs, axis=axis, seed=run.seed)
     achieved = acceleration(drawn)
     run.write(drawn, out, "mask")
     run.note(

@@ -24,9 +24,9 @@ def metrics(
         float, typer.Option(help="The object is where REF is above this share of its maximum.", min=0, max=1)
     ] = 0.05,
 ) -> None:
-    """Compare images with a reference: PSNR, SSIM, NMSE, NRMSE, plain and inside the object.
+    """Compare images with a reference: PSNR, SSIM, NMSE, NRMSE.
 
-    Magnitudes are compared, nothing is rescaled, and the dynamic range is the maximum of the reference volume, as in
+    Over all voxels and inside the object. Magnitudes are compared, nothing is rescaled, and the dynamic range is the maximum of the reference volume, as in
     fastMRI. SSIM has a 7 x 7 uniform window. NMSE is |a - b|^2 / |a|^2, NRMSE its root.
     """
     from mrikit.evaluate.metrics import metrics, table

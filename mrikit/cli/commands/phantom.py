@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,16 +24,19 @@ def phantom(
     run: Run,
     out: params.Output,
     coils: Annotated[int, typer.Option(help="Receiver coils.", min=1, max=128)] = 8,
-    matrix: params.MatrixSize = (256, 256),
+    matrix: params.Matrix = (256, 256),
     slices: Annotated[int, typer.Option(help="Slices, 5 mm apart.", min=1)] = 1,
     noise: Annotated[
         float, typer.Option(help="Noise std, as a share of the 99th percentile of the image.", min=0)
     ] = 0.01,
-    anatomy: Annotated[params.Anatomy, typer.Option(help="brain, shepp-logan or random.")] = "brain",
+    anatomy: Annotated[
+        Literal["brain", "shepp-logan", "random"],
+        typer.Option(metavar="KIND", help="brain, shepp-logan or random."),
+    ] = "brain",
 ) -> None:
-    """Simulate a fully sampled multi-coil scan: anatomy, phase, coils and correlated noise.
+    """Simulate a fully sampled multi-coil scan.
 
-    Coils are loops around the object by Biot and Savart's law. The field of view is 220 mm.
+    Anatomy, phase, coil maps and correlated noise are drawn by the seed. Coils are loops around the object by Biot and Savart's law. The field of view is 220 mm.
     """
     from mrikit.io import Geometry
     from mrikit.physics.phantom import scan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,7 +23,9 @@ def pics(
     in_: params.Kspace,
     maps: params.Maps,
     out: params.Output,
-    reg: Annotated[params.Regulariser, typer.Option(help="wavelet, tv or l2.")] = "wavelet",
+    reg: Annotated[
+        Literal["wavelet", "tv", "l2"], typer.Option(metavar="R", help="wavelet, tv or l2.")
+    ] = "wavelet",
     lamda: Annotated[
         float | None,
         typer.Option(
@@ -35,9 +37,9 @@ def pics(
     ] = None,
     part: params.Part = "auto",
 ) -> None:
-    """Parallel imaging and compressed sensing, through SigPy: the classical baseline.
+    """Parallel imaging and compressed sensing: the classical baseline.
 
-    min_x 1/2 ||A x - y||^2 + lambda R(x), with R the l1 norm of wavelet coefficients (Lustig 2007), total variation
+    Through SigPy: min_x 1/2 ||A x - y||^2 + lambda R(x), with R the l1 norm of wavelet coefficients (Lustig 2007), total variation
     (Block 2007), or, for l2, |x|^2 by conjugate gradients (Pruessmann 2001). lambda counts in units of the 0.99
     quantile of the zero-filled image, so one value serves every scan.
     """

@@ -1,0 +1,89 @@
+"""mrikit info and mrikit convert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Mrikit, Shell
+
+from mrikit.io import Header, open_reader, open_writer
+
+
+def test_info_tells_shape_sampling_and_history(mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path) -> None:
+    kspace[..., [0, 2, 9]] = 0  # of 12 columns; 3 to 8 are left around the centre, 6
+    np.save(tmp_path / "bare.npy", kspace)
+    assert mrikit("convert", "bare.npy", "scan.h5", "--kind", "kspace").code == 0
+    text = mrikit("info", "scan.h5").text
+
+    assert text.startswith("scan.h5\n")
+    for line in (
+        "kind        kspace",
+        "shape       3 slice x 4 coil x 15 y x 12 x",
+        "voxel       unknown",
+        "sampling    9 of 12 lines along x, acceleration 1.33",
+        "calibration 15 y x 6 x, fully sampled at the centre",
+        "history     mrikit convert bare.npy scan.h5 --kind kspace",
+    ):
+        assert f"\n  {line}\n" in text + "\n"
+
+
+def test_info_as_json(mrikit: Mrikit, scan: Path) -> None:
+    facts = mrikit("info", "scan.npy", "--json").json
+
+    assert facts["kind"] == "kspace"
+    assert facts["axes"] == ["slice", "coil", "y", "x"]
+    assert facts["shape"] == [3, 4, 15, 12]
+    assert facts["sampling"]["accel"] == 1.0
+    assert facts["sampling"]["pattern"] == "full"
+    assert facts["not_finite"] == 0
+
+
+def test_info_finds_damage_and_says_so(mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path) -> None:
+    kspace[1, 2, 3, 4:6] = np.nan
+    np.save(tmp_path / "bad.npy", kspace)
+    result = mrikit("info", "bad.npy")
+
+    assert result.code == 0
+    assert "damage      2 values are NaN or infinity" in result.text
+    assert "warning: bad.npy: does not name its axes; read as kspace" in result.stderr
+
+
+def test_info_of_a_mask_counts_its_samples(mrikit: Mrikit, tmp_path: Path) -> None:
+    mask = np.zeros((8, 8), bool)
+    mask[2:6, 2:6] = True
+    with open_writer(tmp_path / "mask.npy", Header("mask", ("y", "x"), mask.shape, mask.dtype)) as writer:
+        writer.write(mask)
+        writer.finish()
+    text = mrikit("info", "mask.npy").text
+
+    assert "16 of 64 points, acceleration 4.00" in text
+    assert "4 y x 4 x, fully sampled at the centre" in text
+
+
+@pytest.mark.parametrize("name", ["copy.npy", "copy.h5", "copy.cfl"])
+def test_convert_changes_no_value(
+    mrikit: Mrikit, scan: Path, kspace: np.ndarray, tmp_path: Path, name: str
+) -> None:
+    assert mrikit("convert", "scan.npy", name).code == 0
+
+    with open_reader(tmp_path / name) as reader:
+        assert (reader.header.kind, reader.header.axes) == ("kspace", ("slice", "coil", "y", "x"))
+        np.testing.assert_array_equal(reader.read(), kspace)
+
+
+def test_convert_lets_a_pipe_reach_where_hdf5_cannot(
+    shell: Shell, scan: Path, kspace: np.ndarray, tmp_path: Path
+) -> None:
+    assert (
+        shell("mrikit convert scan.npy scan.h5 && mrikit convert scan.h5:kspace - | cat > copy.npy").code == 0
+    )
+
+    np.testing.assert_array_equal(np.load(tmp_path / "copy.npy"), kspace)
+
+
+def test_convert_copies_even_what_no_reconstruction_would_take(mrikit: Mrikit, tmp_path: Path) -> None:
+    np.save(tmp_path / "zero.npy", np.zeros((2, 4, 4), np.float32))
+
+    assert mrikit("convert", "zero.npy", "zero.nii", "--kind", "image").code == 0
