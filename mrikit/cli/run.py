@@ -19,7 +19,6 @@ from mrikit.cli import failures
 from mrikit.cli.console import Console, Progress, plain
 from mrikit.cli.files import PIPE
 from mrikit.cli.options import Settings, limited_threads
-
 from mrikit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ def writing(name: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise CannotWriteError(
-            f"{name}: cannot be written: {os.strerror(error.errno) if error.errno else first_line(error)}",
+            f"{name}: cannot be written: {first_line(error)}",
             hint="nothing was left behind; is the disk full?",
         ) from error
 

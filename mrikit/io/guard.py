@@ -92,10 +92,10 @@ def nbytes(shape: Sequence[int], itemsize: int) -> int:
 
 
 def first_line(error: BaseException) -> str:
-    """What went wrong, without the lines of detail that HDF5 adds."""
-    if isinstance(error, OSError) and error.errno and not error.args[1:2]:
+    """What went wrong, in the system's words, without the lines of detail that HDF5 adds."""
+    if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
-    return (str(error).splitlines() or [type(error).__name__])[0].strip()
+    return (str(error).splitlines() or [type(error).__name__])[0].strip(" '\"")
 
 
 def size(nbytes: int) -> str:

@@ -204,9 +204,12 @@ def _open(name: str, file: Any, path: str) -> Any:
 def _attributes(name: str, data: Any) -> dict[str, Any]:
     """What mrikit wrote beside a dataset; empty where it was not mrikit."""
     with _reading(name):
-        if not {"kind", "axes"} <= set(data.attrs):
-            return {}
         keys = {*meta.FIELDS, "history"} & set(data.attrs)
+        types = [data.attrs.get_id(key).dtype for key in keys]
+        # Ours have a fixed length. Those without lie in a heap, where damage sends HDF5 into an endless loop.
+        if not {"kind", "axes"} <= keys or any(dtype.kind != "S" for dtype in types):
+            return {}
+        guard.require_text(name, "an attribute", max(dtype.itemsize for dtype in types))
         return {key: guard.parse_json(name, f"its attribute {key}", data.attrs[key]) for key in keys}
 
 
@@ -262,4 +265,4 @@ class Hdf5Writer(Writer):
 
 def _write_attributes(data: Any, fields: Mapping[str, Any]) -> None:
     for key, value in fields.items():
-        data.attrs[key] = json.dumps(value)
+        data.attrs[key] = np.bytes_(json.dumps(value).encode())

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions with a residual path, scaled and shifted by the condition (FiLM)."""
+    """Two 3 x 3 convolutions, each behind a SiLU, beside a residual path; the condition scales and shifts (FiLM)."""
 
     def __init__(self, n_in: int, n_out: int, n_condition: int) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
-        h = self.first(x) * (1 + scale) + shift
+        h = self.first(functional.silu(x)) * (1 + scale) + shift
         return self.skip(x) + self.second(functional.silu(h))
 
 

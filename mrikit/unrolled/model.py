@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mrikit.nets.unet import UNet
 from mrikit.physics.sense import Sense
-from mrikit.unrolled.schedule import step_weight, times
+from mrikit.unrolled.schedule import step, times
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,7 @@ class Unrolled(nn.Module):
             x = states[-1]
             mean = self.denoise(x, start, t, problem)
             x0hat = solve(problem.operator, problem.rhs, mean, self.lamda(k, problem.sigma), self.config.n_cg)
-            w = step_weight(t, t_next)
-            states.append((1 - w) * x + w * x0hat)
+            states.append(step(x, x0hat, t, t_next))
         return states
 
 

@@ -27,6 +27,12 @@ def ssim(a: Tensor, b: Tensor, size: int = 7) -> Tensor:
     return index.mean(dim=(-3, -2, -1))
 
 
+def distance(a: Tensor, b: Tensor | None = None) -> Tensor:
+    """||a - b||, or ||a||, per item of `(batch, y, x)`."""
+    difference = a if b is None else a - b
+    return torch.sqrt((difference.real**2 + difference.imag**2).sum(dim=(-2, -1)) + 1e-10)
+
+
 def magnitude(x: Tensor) -> Tensor:
     """|x| with a gradient at zero."""
     return torch.sqrt(x.real**2 + x.imag**2 + 1e-10)
@@ -42,22 +48,23 @@ def loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Total loss of the states x^0 .. x^N `(batch, y, x)` against `target`, and its parts as numbers.
 
-        mean_batch( ||x^N - x_0||_1 + align_weight mean_{k<N} ||x^k - x*_{t_k}||_1 ) / ||x^0 - x_0||_1
+        mean_batch( ||x^N - x_0|| + align_weight mean_{k<N} ||x^k - x*_{t_k}|| ) / ||x^0 - x_0||
         + ssim_weight (1 - SSIM(|x^N|, |x_0|)),          x*_t = (1 - t) x_0 + t x^0
 
     Aligning the states is aligning the velocities: with the ideal velocity taken from the network's own
     state, v_k - v*_k = (x*_{t_{k+1}} - x^{k+1}) / Delta_k. Every item is measured against the error it
-    starts with, so that hard scans do not drown out easy ones.
+    starts with, so that hard scans do not drown out easy ones. The norm is the Euclidean one: its gradient
+    is an order of magnitude less noisy than that of the l1 norm, which learned nothing in 1,600 steps.
     """
     start, final = states[0], states[-1]
     # The floor keeps a scan that starts out almost exact from having an unbounded weight.
-    unit = magnitude(start - target).mean(dim=(-2, -1)) + 0.005
-    end = magnitude(final - target).mean(dim=(-2, -1)) / unit
+    unit = distance(start, target) + 0.02 * distance(target)
+    end = distance(final, target) / unit
     total = end.mean()
     parts = {"end": float(total.detach())}
     if align_weight and len(states) > 2:
         path = [
-            magnitude(x - torch.lerp(target, start, t)).mean(dim=(-2, -1)) / unit
+            distance(x, torch.lerp(target, start, t)) / unit
             for x, t in zip(states[1:-1], times[1:-1], strict=True)
         ]
         align = torch.stack(path).mean()

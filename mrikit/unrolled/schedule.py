@@ -1,6 +1,8 @@
-"""The time grid of a flow from the start x_1 (t = 1) to the image x_0 (t = 0)."""
+"""The time grid of a flow from the start x_1 (t = 1) to the image x_0 (t = 0), and its Euler step."""
 
 from __future__ import annotations
+
+from mrikit.arrays import Array
 
 
 def times(n_unrolls: int, power: float = 0.0) -> list[float]:
@@ -11,3 +13,9 @@ def times(n_unrolls: int, power: float = 0.0) -> list[float]:
 def step_weight(t: float, t_next: float) -> float:
     """w = (t - t_next) / t: the share of x0hat in the next state. On a uniform grid 1/N, 1/(N-1), ..., 1."""
     return (t - t_next) / t
+
+
+def step(x: Array, x0hat: Array, t: float, t_next: float) -> Array:
+    """x at t_next: one Euler step of the flow dx/dt = (x - x0hat) / t, exact for a straight path."""
+    w = step_weight(t, t_next)
+    return (1 - w) * x + w * x0hat

@@ -103,6 +103,15 @@ def test_a_long_history_fits(tmp_path):
         assert list(reader.history) == history
 
 
+def test_attributes_of_others_are_left_alone(tmp_path):
+    for kind in (3, "kspace", h5py.Empty("f")):
+        path = fastmri(tmp_path / "f.h5", kspace=volume("kspace")[1])
+        with h5py.File(path, "a") as file:
+            file["kspace"].attrs["kind"] = file["kspace"].attrs["axes"] = kind
+        with open_reader(path, "kspace") as reader:
+            assert reader.header.dialect == "fastMRI HDF5"
+
+
 def test_the_only_dataset_is_taken_whatever_its_name(tmp_path):
     path = fastmri(tmp_path / "f.h5", data=volume("kspace")[1])
     with open_reader(path, "kspace") as reader:

@@ -172,6 +172,11 @@ def test_a_missing_folder_is_named(tmp_path):
         open_writer(tmp_path / "nowhere" / "a.npy", volume("image")[0])
 
 
+def test_a_folder_that_takes_no_files_is_named():
+    with pytest.raises(CannotCreateError, match=r"out\.npy: cannot be created in /proc/\d+: [A-Z][a-z ]+$"):
+        open_writer(f"/proc/{os.getpid()}/out.npy", volume("image")[0])
+
+
 def test_a_long_name_fits(tmp_path):
     write(tmp_path / ("n" * 251 + ".npy"), *volume("image"))
 

@@ -1,0 +1,182 @@
+"""The network around its U-Net: exact where nothing is learned, equivariant where physics says so, differentiable."""
+
+import numpy as np
+import pytest
+import torch
+
+from mrikit.nets.unet import UNet
+from mrikit.physics.masks import mask, undersample
+from mrikit.physics.phantom import scan
+from mrikit.physics.sense import Sense
+from mrikit.unrolled.model import Config, Unrolled, solve
+from mrikit.unrolled.objective import loss, magnitude, ssim
+from mrikit.unrolled.problem import collate, noise_level, standardise
+
+SMALL = Config(n_unrolls=3, features=4, levels=1, n_cg=4, n_start=6)
+
+
+@pytest.fixture(scope="module")
+def brain():
+    return scan((48, 40), coils=4, noise=0.01, seed=3)
+
+
+def problem_of(brain, sampled):
+    return standardise(undersample(brain.kspace[0], sampled), brain.maps[0], sampled)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    model = Unrolled(SMALL)
+    for parameter in model.prior.tail.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    return model.eval()
+
+
+def operators(dtype=torch.complex128):
+    rng = np.random.default_rng(0)
+    maps = torch.from_numpy(rng.standard_normal((2, 3, 6, 8)) + 1j * rng.standard_normal((2, 3, 6, 8))).to(dtype)
+    return Sense(maps / 3, torch.from_numpy(rng.random((2, 1, 1, 8)) < 0.5))
+
+
+def test_the_solve_has_the_gradient_it_claims():
+    operator = operators()
+    torch.manual_seed(0)
+    rhs = torch.randn(2, 6, 8, dtype=torch.complex128)
+    prior = torch.randn(2, 6, 8, dtype=torch.complex128, requires_grad=True)
+    lamda = torch.tensor([0.3, 0.7], dtype=torch.float64)[:, None, None].requires_grad_()
+    assert torch.autograd.gradcheck(lambda p, w: solve(operator, rhs, p, w, 60), (prior, lamda), atol=1e-6)
+
+
+def test_the_solve_minimises_what_it_says():
+    operator = operators()
+    truth = torch.randn(2, 6, 8, dtype=torch.complex128)
+    prior = torch.randn(2, 6, 8, dtype=torch.complex128)
+    lamda = torch.full((2, 1, 1), 0.2, dtype=torch.float64)
+    found = solve(operator, operator.normal(truth), prior, lamda, 100)
+    gradient = operator.normal(found - truth) + lamda * (found - prior)
+    assert gradient.abs().max() < 1e-6
+
+
+def test_a_full_scan_comes_back(network, brain):
+    full = problem_of(brain, np.ones(40, bool))
+    with torch.inference_mode():
+        image = network(collate([full]))[-1][0].numpy() * full.scale
+    norm = (np.abs(brain.maps[0]) ** 2).sum(axis=0)
+    truth = brain.image[0]
+    inside = norm > 0.3
+    assert np.linalg.norm((image - truth)[inside]) < 0.15 * np.linalg.norm(truth[inside])
+
+
+def test_an_item_does_not_see_its_batch(network, brain):
+    masks = [mask((48, 40), 3, seed=s) for s in (1, 2)]
+    scans = [problem_of(brain, m) for m in masks]
+    with torch.inference_mode():
+        together = network(collate(scans))[-1]
+        alone = torch.cat([network(collate([s]))[-1] for s in scans])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_scale_does_not_matter(network, brain):
+    sampled = mask((48, 40), 3, seed=1)
+    small = problem_of(brain, sampled)
+    kspace = undersample(brain.kspace[0], sampled)
+    large = standardise(kspace * np.float32(4096), brain.maps[0], sampled)
+    assert large.scale == pytest.approx(4096 * small.scale)
+    with torch.inference_mode():
+        assert torch.equal(network(collate([small]))[-1], network(collate([large]))[-1])
+
+
+def test_states_lie_on_the_path_when_the_prior_adds_nothing(brain):
+    torch.manual_seed(0)
+    states = Unrolled(SMALL)(collate([problem_of(brain, mask((48, 40), 3, seed=1))]))
+    assert len(states) == SMALL.n_unrolls + 1
+    assert all(s.shape == (1, 48, 40) for s in states)
+
+
+def test_rows_are_problems_of_their_own(brain):
+    """With a mask of lines the data term of a band of rows is exactly that of the whole."""
+    whole = problem_of(brain, mask((48, 40), 3, seed=1))
+    band = slice(10, 30)
+    a, b = collate([whole]), collate([whole.rows(band)])
+    assert torch.allclose(a.rhs[:, band], b.rhs, atol=1e-6)
+    lamda = torch.full((1, 1, 1), 0.1)
+    x = a.operator.solve(a.rhs, lamda, n_iters=80)
+    assert torch.allclose(x[:, band], b.operator.solve(b.rhs, lamda, n_iters=80), atol=1e-4)
+
+
+def test_lines_along_y_are_lines_along_x_of_the_transposed_scan(brain):
+    lines = mask((48, 40), 3, axis="y", seed=1)
+    turned = standardise(undersample(brain.kspace[0], lines), brain.maps[0], lines)
+    assert turned.transposed
+    assert turned.mask.shape == (48,)
+    swapped = brain.kspace[0].swapaxes(-1, -2)
+    direct = standardise(undersample(swapped, lines[:, 0]), brain.maps[0].swapaxes(-1, -2), lines[:, 0])
+    assert np.allclose(turned.kspace, direct.kspace, atol=1e-5)
+
+
+def test_noise_level_finds_the_noise():
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((4, 200, 100)) + 1j * rng.standard_normal((4, 200, 100))
+    kspace = (0.3 * noise).astype(np.complex64)
+    kspace[:, 95:105] *= 500
+    assert noise_level(kspace) == pytest.approx(0.3 * np.sqrt(2), rel=0.05)
+
+
+def test_every_parameter_learns(brain):
+    torch.manual_seed(0)
+    model = Unrolled(SMALL)
+    torch.nn.init.normal_(model.prior.tail.weight, std=0.02)
+    for film in (m for n, m in model.named_modules() if n.endswith("film")):
+        torch.nn.init.normal_(film.weight, std=0.02)
+    problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
+    total, _ = loss(model(problem), torch.randn(1, 48, 40, dtype=torch.complex64), model.times)
+    total.backward()
+    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (33, 47), (6, 5)])
+def test_unet_takes_any_size_and_starts_at_zero(shape):
+    net = UNet(4, 2, features=4, levels=2, n_condition=3)
+    out = net(torch.randn(2, 4, *shape), torch.randn(2, 3))
+    assert out.shape == (2, 2, *shape)
+    assert not out.any()
+
+
+def test_alignment_of_states_is_alignment_of_velocities():
+    """v_k - v*_k = (x*_{k+1} - x^{k+1}) / Delta_k, with v*_k taken from the state x^k itself."""
+    torch.manual_seed(0)
+    x0, x1, xk, xn = (torch.randn(4, 5, dtype=torch.complex128) for _ in range(4))
+    t, t_next = 0.75, 0.5
+    ideal_next = torch.lerp(x0, x1, t_next)
+    ideal, own = (xk - ideal_next) / (t - t_next), (xk - xn) / (t - t_next)
+    assert torch.allclose(own - ideal, (ideal_next - xn) / (t - t_next))
+
+
+def test_loss_is_zero_on_the_ideal_path_and_one_without_progress():
+    torch.manual_seed(0)
+    target, start = torch.randn(2, 2, 16, 16, dtype=torch.complex64)
+    grid = [1.0, 0.5, 0.0]
+    perfect, _ = loss([start, torch.lerp(target, start, 0.5), target], target, grid)
+    assert float(perfect) < 1e-3
+    still, parts = loss([start, start, start], target, grid, ssim_weight=0)
+    assert parts["end"] == pytest.approx(1, abs=0.01)
+    assert parts["align"] == pytest.approx(0.5, abs=0.01)
+    assert float(still) == pytest.approx(1.05, abs=0.02)
+
+
+def test_ssim_is_scikit_images():
+    from skimage.metrics import structural_similarity
+
+    rng = np.random.default_rng(0)
+    b = rng.random((20, 24))
+    a = b + 0.1 * rng.standard_normal(b.shape)
+    expected = structural_similarity(b, a, data_range=b.max())
+    assert float(ssim(torch.from_numpy(a)[None], torch.from_numpy(b)[None])) == pytest.approx(expected, abs=1e-9)
+
+
+def test_magnitude_has_a_gradient_at_zero():
+    x = torch.zeros(3, dtype=torch.complex64, requires_grad=True)
+    magnitude(x).sum().backward()
+    assert torch.isfinite(torch.view_as_real(x.grad)).all()
