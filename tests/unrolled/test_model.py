@@ -161,7 +161,7 @@ def test_loss_is_zero_on_the_ideal_path_and_one_without_progress():
     perfect, _ = loss([start, torch.lerp(target, start, 0.5), target], target, grid)
     assert float(perfect) < 1e-3
     still, parts = loss([start, start, start], target, grid, ssim_weight=0)
-    assert parts["end"] == pytest.approx(1, abs=0.01)
+    assert parts["end"] == pytest.approx(1, abs=0.02)  # less a floor of 2 % of the image
     assert parts["align"] == pytest.approx(0.5, abs=0.01)
     assert float(still) == pytest.approx(1.05, abs=0.02)
 

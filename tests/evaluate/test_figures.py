@@ -1,0 +1,53 @@
+"""Pictures hold what was asked for."""
+
+import numpy as np
+import pytest
+
+from mrikit.errors import DataError, UsageError
+from mrikit.evaluate.figures import comparison, displayable, montage, parse_slices, save
+
+
+def test_slices_are_chosen():
+    assert parse_slices(None, 3) == [0, 1, 2]
+    assert parse_slices("0,-1", 5) == [0, 4]
+    assert parse_slices("1:8:3", 10) == [1, 4, 7]
+    for bad in ("x", "9", "1,,2", "5:5", "1:2:3:4"):
+        with pytest.raises(UsageError, match="--slices"):
+            parse_slices(bad, 5)
+
+
+def test_everything_becomes_panels():
+    assert displayable(np.ones((2, 3, 4, 5), np.complex64), "maps").shape == (6, 4, 5)
+    assert displayable(np.ones((2, 4, 5), np.complex64), "image").dtype == np.float32
+    assert displayable(np.array([True, False, True] * 20), "mask").shape == (1, 16, 60)
+    assert displayable(np.ones((4, 5), bool), "mask").shape == (1, 4, 5)
+
+
+def test_a_montage_has_a_panel_a_slice_and_one_window():
+    figure = montage(np.random.default_rng(0).random((5, 8, 9)), list(range(5)), "title", (0.0, 0.5))
+    images = [axis.images[0] for axis in figure.axes if axis.images and axis.get_title().startswith("slice")]
+    assert len(images) == 5
+    assert {image.get_clim() for image in images} == {(0.0, 0.5)}
+    with pytest.raises(UsageError, match="--slices|too many"):
+        montage(np.ones((65, 8, 9)), list(range(65)), "", None)
+
+
+def test_a_comparison_shows_reference_images_and_error():
+    rng = np.random.default_rng(0)
+    reference = rng.random((2, 16, 16)).astype(np.float32)
+    figure = comparison(reference, {"zf": reference * 0.5, "out": reference * 0.9}, [0, 1], None)
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles[0].startswith("reference")
+    assert "dB, SSIM" in titles[2]
+    assert titles[3] == "|error| of\nout"
+    shown = [axis.images[0].get_array() for axis in figure.axes if axis.get_title().startswith("|error|")]
+    assert np.allclose(shown[0], 0.1 * reference[0], atol=1e-6)
+    with pytest.raises(DataError, match="out: is 2 x 16 x 15"):
+        comparison(reference, {"out": reference[..., 1:]}, [0], None)
+
+
+def test_the_same_figure_gives_the_same_bytes(tmp_path):
+    for name in ("a.png", "b.png"):
+        save(montage(np.eye(8)[None], [0], "t", None), tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]

@@ -1,0 +1,81 @@
+"""Weights files: whole, of this version, what their card says, and never a pickle."""
+
+import json
+
+import pytest
+import torch
+
+from mrikit import weights
+from mrikit.errors import DataError, MissingInputError, UnsafeError
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "model.safetensors"
+    weights.save(path, {"a": torch.arange(6.0).reshape(2, 3)}, {"architecture": "flat", "config": {}})
+    return path
+
+
+def test_what_is_saved_comes_back(file):
+    tensors, card = weights.load(str(file))
+    assert torch.equal(tensors["a"], torch.arange(6.0).reshape(2, 3))
+    assert card["architecture"] == "flat"
+    assert sorted(p.name for p in file.parent.iterdir()) == ["model.json", "model.safetensors"]
+
+
+def test_cut_short(file):
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(DataError, match=r"model\.safetensors: not a safetensors file, or one cut short"):
+        weights.load(str(file))
+
+
+def test_tampered_with(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(UnsafeError, match="not the weights that its card describes"):
+        weights.load(str(file))
+
+
+def test_of_a_newer_version(file):
+    card = file.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"format": 99}))
+    with pytest.raises(DataError, match="format 99"):
+        weights.load(str(file))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])
+def test_a_broken_card(file, text):
+    file.with_suffix(".json").write_text(text)
+    with pytest.raises(DataError, match=r"model\.json"):
+        weights.load(str(file))
+
+
+def test_no_card(file):
+    file.with_suffix(".json").unlink()
+    with pytest.raises(MissingInputError, match=r"its card model\.json is missing"):
+        weights.load(str(file))
+
+
+def test_a_pickle_is_not_opened(tmp_path):
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+    with pytest.raises(UnsafeError, match="pickle"):
+        weights.load(str(path))
+
+
+def test_an_unknown_name_lists_the_known(tmp_path):
+    with pytest.raises(MissingInputError) as error:
+        weights.load("flat-tiny")
+    assert "flat-small" in error.value.hint
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_the_default_weights_are_whole_and_say_what_made_them(name):
+    from mrikit.unrolled.reconstruct import load_model
+
+    card = weights.card(name)
+    assert {"summary", "training", "licence", "use"} <= card.keys()
+    assert {"command", "seed", "images"} <= card["training"].keys()
+    assert weights.find(name).stat().st_size < 8e6
+    load_model(name)
