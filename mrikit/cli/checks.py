@@ -18,7 +18,7 @@ def check_header(reader: Reader) -> None:
 
 
 def check_input(reader: Reader, index: int, array: np.ndarray) -> None:
-    """Raise DataError if the slice has NaN or infinity, or is k-space without a single sample."""
+    """Raise DataError if the slice has NaN or infinity, or is k-space or a mask without a single sample."""
     header = reader.header
     if not all_finite(array):
         raise DataError(
@@ -30,6 +30,9 @@ def check_input(reader: Reader, index: int, array: np.ndarray) -> None:
             f"{reader.name}: k-space is zero everywhere in slice {index}, expected samples",
             hint="counting from 0; was the slice acquired?",
         )
+    if header.kind == "mask" and not array.any():
+        where = f" in slice {index}" if header.sliced else ""
+        raise DataError(f"{reader.name}: the mask keeps nothing{where}, expected samples")
 
 
 def check_result(name: str, index: int | None, array: np.ndarray) -> None:

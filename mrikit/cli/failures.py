@@ -110,9 +110,14 @@ def _explain_os(error: OSError, prog: str) -> tuple[int, str | None]:
         return SIGPIPE, None
     where = f"{error.filename}: " if error.filename else ""
     message = where + (error.strerror or str(error))
-    if error.errno in _WRITE_ERRNOS or not error.filename:
+    if is_write_error(error) or not error.filename:
         return 74, line(prog, message, "is the disk full? `df -h`" if error.errno == errno.ENOSPC else None)
     return 66, line(prog, message, None)
+
+
+def is_write_error(error: OSError) -> bool:
+    """True if `error` can only come from writing: a full disk, a quota, a read-only file system."""
+    return error.errno in _WRITE_ERRNOS
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ checks, progress, history, timing and cleaning up are done here.
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 import warnings
@@ -19,7 +20,7 @@ from mrikit.cli import failures
 from mrikit.cli.console import Console, Progress, plain
 from mrikit.cli.files import PIPE
 from mrikit.cli.options import Settings, limited_threads
-from mrikit.errors import UsageError
+from mrikit.errors import CannotWriteError, DataError, MrikitError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,6 +65,7 @@ class Run:
         self._device: str | None = None
         self._readers: list[Reader] = []
         self._sinks: list[Sink] = []
+        self._slice: int | None = None
         self._stack = ExitStack()
         self._start = time.monotonic()
 
@@ -78,6 +80,13 @@ class Run:
             self._device = resolve_device(self.settings.device)
             self.detail(f"device {self._device}")
         return self._device
+
+    @property
+    def line(self) -> str:
+        """The command line as a history has it, without folders."""
+        from mrikit.io.history import base_name
+
+        return shlex.join(["mrikit", *map(base_name, self.argv)])
 
     # what a command says
 
@@ -189,6 +198,7 @@ class Run:
         n_slices = Lockstep(readers).n_slices
 
         def compute(i: int, arrays: tuple[Any, ...]) -> Any:
+            self._slice = i if n_slices and n_slices > 1 else None
             if device != "cpu":
                 from mrikit.arrays import to_device
 
@@ -200,6 +210,7 @@ class Run:
         first = next(reader for reader in readers if reader is not None)
         header = {"geometry": first.header.geometry} | header
         self._write(results, n_slices, out, kind, check=check, **header)
+        self._slice = None
 
     def copy(self, source: str | Reader, out: str, *, part: str = "auto") -> None:
         """Write a volume as it is, unchecked and not moved to any device, in the format of `out`."""
@@ -309,8 +320,30 @@ class Run:
                 self._report()
         finally:
             self._stack.close()
-        if error is not None and failures.out_of_memory(error):
-            raise failures.memory_error(error, self.uses, self._device) from error
+        if error is not None and (better := self._better(error)) is not None:
+            raise better from error
+
+    def _better(self, error: BaseException) -> MrikitError | None:
+        """What the frame can say better: which option needs less memory, which files an error is about."""
+        if failures.out_of_memory(error):
+            return failures.memory_error(error, self.uses, self._device)
+        if isinstance(error, DataError) and not self._is_named(error):
+            return DataError(f"{self._place()}: {error}", hint=error.hint)
+        if isinstance(error, OSError) and failures.is_write_error(error) and not error.filename:
+            return CannotWriteError(f"{', '.join(self.outputs) or 'output'}: {error.strerror}")
+        return None
+
+    def _is_named(self, error: DataError) -> bool:
+        """Whether `error` says which file it is about. Library functions take arrays, and so cannot."""
+        names = {*self.inputs, *self.outputs, *(reader.name for reader in self._readers), "<stdin>"}
+        return not self._readers or str(error).startswith(tuple(f"{name}:" for name in names))
+
+    def _place(self) -> str:
+        """`scan.h5, maps.npy: slice 3`: the inputs that are open, and the slice being computed."""
+        names = list(dict.fromkeys(reader.name for reader in self._readers))
+        if len(names) > 3:  # of many images compared with one, it is the last that does not fit
+            names = [names[0], names[-1]]
+        return ", ".join(names) + ("" if self._slice is None else f": slice {self._slice}")
 
     def _finish(self) -> None:
         """Put every output in its place. Only now, so that there is all or nothing, with every note in it."""

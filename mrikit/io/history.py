@@ -23,12 +23,12 @@ def record(
     """
     hashes: dict[str, str] = {}
     for name, crc in inputs:
-        base = _base(name)
+        base = base_name(name)
         # Two inputs of one name, from different folders, are two inputs.
         count = sum(key == base or key.startswith(f"{base} (") for key in hashes)
         hashes[f"{base} ({count + 1})" if count else base] = f"{crc:08x}"
     return {
-        "command": [_base(word) for word in command],
+        "command": [base_name(word) for word in command],
         "version": __version__,
         "seed": seed,
         "inputs": hashes,
@@ -44,8 +44,8 @@ def extend(readers: Iterable[Reader], step: Record) -> tuple[Record, ...]:
     return (*records, step)
 
 
-def _base(word: str) -> str:
-    """`--maps=/home/me/maps.h5:espirit/maps` as `--maps=maps.h5:espirit/maps`."""
+def base_name(word: str) -> str:
+    """A word of a command line without folders: `--maps=/home/me/maps.h5:a/b` as `--maps=maps.h5:a/b`."""
     file, dataset = split_dataset(word)
     # Up to the last slash of each part, spaces included, since a folder's name may have some.
     file = re.sub(r"[^=,]*/(?=[^=,/])", "", file)

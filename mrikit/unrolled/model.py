@@ -2,12 +2,16 @@
 
 State x^0 = x_1, the regularised least-squares image. Cascade k, at time t_k with Delta_k = t_k - t_{k+1}:
 
-    D       = x^k - U_theta(x^k, x_1, t_k)                               ~ E[x_0 | x_t]
+    W       = shrinkage of the wavelet details of x^k by theta_k
+    D       = W - |x^k - W| U_theta(x^k, W, t_k)                         ~ E[x_0 | x_t]
     x0hat   = argmin_x ||A x - y||^2 / sigma^2 + ||x - D||^2 / r_k^2     (conjugate gradients)
     x^{k+1} = (t_{k+1} / t_k) x^k + (Delta_k / t_k) x0hat                (the exact velocity (x - x0hat) / t)
 
-The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades, and how
-far D can be trusted, r_k. The likelihood stands at D, the posterior mean, not at x_t.
+The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades, the thresholds
+theta_k, and how far D can be trusted, r_k. The likelihood stands at D, the posterior mean, not at x_t.
+
+Shrinkage makes the network a classical reconstruction before it has learned anything, on any scan, and what it removes
+tells U_theta the level of the error: |x - W| is the root mean square over the image.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from mrikit.nets.unet import UNet
+from mrikit.nets.wavelet import shrink
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.schedule import step, times
 
@@ -28,7 +33,7 @@ class Config:
     """What rebuilds the network; it travels in the weights' card."""
 
     n_unrolls: int = 6
-    schedule_power: float = 0.0
+    schedule_power: float = 1.0
     features: int = 32
     levels: int = 2
     n_cg: int = 6
@@ -52,22 +57,33 @@ class Problem:
     sigma: Tensor
     accel: Tensor
 
+    def features(self) -> Tensor:
+        """Noise and acceleration as numbers around zero, `(batch, 2)`."""
+        return torch.stack([self.sigma.log10() / 2 + 1, self.accel.log() - 1.5], dim=1)
+
 
 class Unrolled(nn.Module):
     """Map a `Problem` to the states x^0 .. x^N, each `(batch, y, x)` complex; the last is the reconstruction."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
+        n = config.n_unrolls
         self.config = config
-        self.times = times(config.n_unrolls, config.schedule_power)
+        self.times = times(n, config.schedule_power)
         self.prior = UNet(4, 2, features=config.features, levels=config.levels, n_condition=3)
         # lamda_k = (sigma^2 + model_error) / r_k^2. Maps from few lines are never exact, hence the second term.
         self.log_model_error = nn.Parameter(torch.tensor(-9.0))
-        self.log_trust = nn.Parameter(torch.full((config.n_unrolls,), 3.0))
+        self.log_trust = nn.Parameter(torch.full((n,), 5.0))
+        self.log_threshold = nn.Parameter(torch.linspace(-2.5, -4.0, n))
+        self.threshold_slope = nn.Parameter(torch.zeros(2))
 
-    def lamda(self, k: int, sigma: Tensor) -> Tensor:
+    def lamda(self, k: int, problem: Problem) -> Tensor:
         """Weight of D against the data at cascade k, `(batch, 1, 1)`."""
-        return ((sigma**2 + self.log_model_error.exp()) * self.log_trust[k].exp())[:, None, None]
+        return ((problem.sigma**2 + self.log_model_error.exp()) * self.log_trust[k].exp())[:, None, None]
+
+    def threshold(self, k: int, problem: Problem) -> Tensor:
+        """theta_k, `(batch, 1, 1)`: higher for noisier and for faster scans."""
+        return (self.log_threshold[k] + problem.features() @ self.threshold_slope).exp()[:, None, None]
 
     def start(self, problem: Problem) -> Tensor:
         """x_1: a few conjugate-gradient steps towards the regularised least-squares image."""
@@ -75,22 +91,21 @@ class Unrolled(nn.Module):
         with torch.no_grad():
             return problem.operator.solve(problem.rhs, lamda, n_iters=self.config.n_start)
 
-    def denoise(self, x: Tensor, start: Tensor, t: float, problem: Problem) -> Tensor:
-        """D = E[x_0 | x_t], the network's own estimate."""
-        channels = torch.stack([x.real, x.imag, start.real, start.imag], dim=1)
-        condition = torch.stack(
-            [torch.full_like(problem.sigma, t), problem.sigma.log10() / 2 + 1, problem.accel.log() - 1.5], dim=1
-        )
-        aliasing = self.prior(channels, condition)
-        return x - torch.complex(aliasing[:, 0], aliasing[:, 1])
+    def denoise(self, k: int, x: Tensor, problem: Problem) -> Tensor:
+        """D = E[x_0 | x_t], the network's own estimate at cascade k."""
+        shrunk = shrink(x, self.threshold(k, problem), shift=k)
+        level = torch.sqrt((x - shrunk).abs().square().mean(dim=(-2, -1)) + 1e-10)[:, None, None, None]
+        time = torch.full_like(problem.sigma, self.times[k])[:, None]
+        channels = torch.stack([x.real, x.imag, shrunk.real, shrunk.imag], dim=1)
+        rest = level * self.prior(channels, torch.cat([time, problem.features()], dim=1))
+        return shrunk - torch.complex(rest[:, 0], rest[:, 1])
 
     def forward(self, problem: Problem) -> list[Tensor]:
-        start = self.start(problem)
-        states = [start]
+        states = [self.start(problem)]
         for k, (t, t_next) in enumerate(zip(self.times, self.times[1:], strict=False)):
             x = states[-1]
-            mean = self.denoise(x, start, t, problem)
-            x0hat = solve(problem.operator, problem.rhs, mean, self.lamda(k, problem.sigma), self.config.n_cg)
+            mean = self.denoise(k, x, problem)
+            x0hat = solve(problem.operator, problem.rhs, mean, self.lamda(k, problem), self.config.n_cg)
             states.append(step(x, x0hat, t, t_next))
         return states
 

@@ -21,7 +21,7 @@ from mrikit.train.data import Images, warp
 from mrikit.unrolled.model import Problem
 from mrikit.unrolled.problem import Scan, collate, standardise
 
-COILS = (1, 2, 4, 6, 8, 8, 8, 10, 12, 16, 24, 32)
+COILS = (1, 2, 4, 6, 8, 8, 8, 8, 10, 12, 16, 20)
 LINES = 0.75  # share of masks of lines; the others are 2-D Poisson discs
 
 
@@ -35,7 +35,7 @@ class Simulation:
     images: Images
     crops: int = 2
     band: int = 64
-    accels: tuple[float, float] = (2.0, 12.0)
+    accels: tuple[float, float] = (2.0, 10.0)
 
 
 def full_scan(images: Images, rng: np.random.Generator, *, small: bool) -> tuple[np.ndarray, np.ndarray]:

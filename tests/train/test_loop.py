@@ -31,7 +31,7 @@ def squared_error(model, batch):
 
 def linear():
     torch.manual_seed(0)
-    return nn.Linear(3, 1)
+    return nn.Sequential(nn.Linear(3, 1))
 
 
 RECIPE = Recipe(n_steps=60, learning_rate=0.1, warm_up=5, save_every=10, report_every=20)
@@ -88,7 +88,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path):
 def test_the_state_of_another_model_is_refused(tmp_path):
     fit(linear(), batches, squared_error, Recipe(n_steps=1), tmp_path)
     with pytest.raises(DataError, match="another model"):
-        fit(nn.Linear(4, 1), batches, squared_error, RECIPE, tmp_path, resume=True)
+        fit(nn.Sequential(nn.Linear(4, 1)), batches, squared_error, RECIPE, tmp_path, resume=True)
 
 
 def test_the_learning_rate_warms_up_and_cools_down():
@@ -118,4 +118,4 @@ def test_kill_minus_nine_loses_nothing_that_was_saved(tmp_path):
     process.wait()
     resumed = fit(linear(), batches, squared_error, RECIPE, folder, resume=True)
     whole = fit(linear(), batches, squared_error, RECIPE, mkdir(tmp_path, "whole"))
-    assert torch.equal(resumed.model.weight, whole.model.weight)
+    assert torch.equal(resumed.model[0].weight, whole.model[0].weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -41,8 +42,9 @@ def flat_recon(
     that contradicts it is an error. Coil maps come from the acquired centre unless --maps gives them. The image is
     in the scan's own units and geometry, as mvue's is.
     """
-    from mrikit.unrolled.reconstruct import Sampling, reconstruct
+    from mrikit.unrolled.reconstruct import Sampling, load_model, reconstruct
 
+    load_model(model, run.device)  # a wrong one is found out before the scan is read
     how = Sampling(accel, mask_kind, acs, axis, run.seed)
     achieved = []
 
@@ -56,5 +58,5 @@ def flat_recon(
     asked = f" (asked for {accel:g})" if accel else ""
     run.note(
         f"R = {achieved[0]:.3g}{asked}, model {model}, device {run.device}",
-        requested_accel=accel, achieved_accel=achieved[0], model=model,
+        requested_accel=accel, achieved_accel=achieved[0], model=Path(model).name,
     )  # fmt: skip

@@ -45,6 +45,7 @@ def unroll_train(
             simulated=simulated,
             crops=crops,
             resume=resume,
-            command=" ".join(["mrikit", *run.argv]),
+            command=run.line,
             report=bar.report,
         )
+    run.note(outputs=[{"file": out, "kind": "weights"}], steps=steps)

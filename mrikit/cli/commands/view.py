@@ -9,6 +9,7 @@ import typer
 
 from mrikit.cli import params
 from mrikit.cli.runner import Run, command
+from mrikit.errors import UsageError
 
 
 @command(
@@ -36,13 +37,17 @@ def view(
     """
     from mrikit.evaluate import figures
 
+    if against is None and len(images) > 1:
+        raise UsageError("several volumes are shown beside a reference", hint="--against REFERENCE")
     readers = [run.open(name) for name in images]
     panels = [figures.displayable(run.read(reader), reader.header.kind) for reader in readers]
     chosen = figures.parse_slices(slices, len(panels[0]))
     if against is not None:
         reference = figures.displayable(run.read(against, "image"), "image")
         names = [figures.caption(name) for name in images]
+        names = names if len(set(names)) == len(names) else images  # a/out.nii beside b/out.nii
         figure = figures.comparison(reference, dict(zip(names, panels, strict=True)), chosen, window)
     else:
         figure = figures.montage(panels[0][chosen], chosen, title or figures.caption(images[0]), window)
     figures.save(figure, Path(png))
+    run.note(outputs=[{"file": png, "kind": "picture"}], shown=chosen)

@@ -1,0 +1,243 @@
+"""mrikit metrics against scikit-image and definitions; mrikit view writes pictures of everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from scans import read, save, simulated
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+import mrikit as api
+
+if TYPE_CHECKING:
+    from conftest import Mrikit, Shell
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path) -> None:
+    """reference.nii and a.nii, magnitudes of two slices; b.npy, complex; scan.npy, maps.npy, mask.npy."""
+    rng = np.random.default_rng(0)
+    truth = simulated()
+    image = truth.image
+    noise = (rng.standard_normal(image.shape) + 1j * rng.standard_normal(image.shape)).astype(np.complex64)
+    save(tmp_path / "reference.nii", np.abs(image), "image")
+    save(tmp_path / "a.nii", np.abs(image + 0.05 * noise), "image")
+    save(tmp_path / "b.npy", image + 0.1 * noise, "image")
+    save(tmp_path / "scan.npy", truth.kspace, "kspace")
+    save(tmp_path / "maps.npy", truth.maps, "maps")
+    save(tmp_path / "mask.npy", api.mask((64, 64), 4), "mask")
+
+
+# metrics
+
+
+def test_metrics_are_scikit_images_and_nmse_its_definition(mrikit: Mrikit, tmp_path: Path) -> None:
+    result = mrikit("metrics", "--json", "reference.nii", "a.nii", "b.npy")
+
+    assert (result.code, result.stderr) == (0, "")
+    reference = np.abs(read(tmp_path / "reference.nii")).astype(float)
+    for name in ("a.nii", "b.npy"):
+        image = np.abs(read(tmp_path / name)).astype(float)
+        scores = result.json["metrics"][name]
+        peak = reference.max()
+        psnr = peak_signal_noise_ratio(reference, image, data_range=peak)
+        ssim = [
+            structural_similarity(r, i, data_range=peak, win_size=7)
+            for r, i in zip(reference, image, strict=True)
+        ]
+        nmse = np.linalg.norm(image - reference) ** 2 / np.linalg.norm(reference) ** 2
+        assert scores["volume"]["psnr"] == pytest.approx(psnr, abs=1e-6)
+        assert scores["volume"]["ssim"] == pytest.approx(np.mean(ssim), abs=1e-6)
+        assert scores["volume"]["nmse"] == pytest.approx(nmse, abs=1e-9)
+        assert scores["volume"]["nrmse"] == pytest.approx(np.sqrt(nmse), abs=1e-6)
+        assert [s["ssim"] for s in scores["slices"]] == pytest.approx(ssim, abs=1e-6)
+
+
+def test_the_object_is_where_the_reference_is_bright(mrikit: Mrikit, tmp_path: Path) -> None:
+    report = mrikit("metrics", "--json", "--mask-level", "0.3", "reference.nii", "a.nii").json
+
+    reference, image = read(tmp_path / "reference.nii"), read(tmp_path / "a.nii")
+    inside = reference > 0.3 * reference.max()
+    mse = np.mean((reference - image)[inside].astype(float) ** 2)
+    psnr = 10 * np.log10(float(reference.max()) ** 2 / mse)
+    assert report["metrics"]["a.nii"]["volume_masked"]["psnr"] == pytest.approx(psnr, abs=1e-5)
+
+
+def test_people_get_a_table_with_a_row_a_slice(mrikit: Mrikit) -> None:
+    result = mrikit("metrics", "reference.nii", "a.nii", "b.npy")
+
+    lines = result.text.splitlines()
+    assert (result.code, result.stderr) == (0, "")
+    assert [line.split("  ")[0].strip() or line.strip()[:7] for line in lines] == [
+        "PSNR dB", "a.nii", "slice 0", "slice 1", "b.npy", "slice 0", "slice 1",
+    ]  # fmt: skip
+    assert mrikit("metrics", "--quiet", "reference.nii", "a.nii").text  # the result is no chatter
+
+
+def test_an_image_is_infinitely_like_itself(mrikit: Mrikit) -> None:
+    scores = mrikit("metrics", "--json", "reference.nii", "reference.nii").json["metrics"]["reference.nii"]
+
+    assert scores["volume"] == {"psnr": None, "ssim": pytest.approx(1), "nmse": 0, "nrmse": 0}  # inf is no JSON
+
+
+def test_the_reference_can_come_from_a_pipe(mrikit: Mrikit, tmp_path: Path) -> None:
+    from_file = mrikit("metrics", "--json", "b.npy", "a.nii").json["metrics"]
+    piped = mrikit("metrics", "--json", "-", "a.nii", stdin=(tmp_path / "b.npy").read_bytes())
+
+    assert piped.json["metrics"] == from_file
+
+
+def test_images_of_another_shape_are_refused_with_both(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "small.npy", np.ones((2, 32, 64), np.float32), "image")
+    result = mrikit("metrics", "reference.nii", "a.nii", "small.npy")
+
+    assert (result.code, result.stdout, result.stderr.count("\n")) == (65, b"", 1)
+    for text in ("reference.nii", "small.npy", "2 x 64 x 64", "2 x 32 x 64"):
+        assert text in result.stderr
+
+
+def test_an_empty_reference_is_refused(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "empty.npy", np.zeros((2, 64, 64), np.float32), "image")
+    result = mrikit("metrics", "empty.npy", "a.nii")
+
+    assert (result.code, result.stderr.count("\n")) == (65, 1)
+    assert "empty.npy" in result.stderr and "the reference is zero everywhere" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["scan.npy", "maps.npy", "mask.npy"])
+def test_only_images_are_compared(mrikit: Mrikit, name: str) -> None:
+    result = mrikit("metrics", "reference.nii", name)
+
+    assert (result.code, result.stderr.count("\n")) == (65, 1)
+    assert f"{name}: holds {({'scan': 'kspace'}).get(name[:4], name[:4])}, expected image" in result.stderr
+
+
+# view
+
+
+def picture(path: Path) -> np.ndarray:
+    """The pixels of a PNG, decoded."""
+    from PIL import Image
+
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    with Image.open(path) as image:
+        image.verify()
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("L"))
+    assert pixels.std() > 5  # something is drawn
+    return pixels
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "reference.nii",
+        "b.npy",
+        "maps.npy",
+        "scan.npy",
+        "mask.npy",
+        "--slices 1 b.npy",
+        "--slices 0:8:3 maps.npy",
+        "--window 0,0.5 --title brain reference.nii",
+        "--against reference.nii a.nii",
+        "--against reference.nii a.nii b.npy",
+        "--against reference.nii --slices -1 a.nii",
+    ],
+)
+def test_everything_becomes_a_picture(mrikit: Mrikit, tmp_path: Path, words: str) -> None:
+    result = mrikit("view", *words.split(), "out.png")
+
+    assert (result.code, result.stdout, result.stderr) == (0, b"", "")
+    picture(tmp_path / "out.png")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_mask_of_the_plane_and_one_a_slice_become_pictures(mrikit: Mrikit, tmp_path: Path) -> None:
+    plane = api.mask((64, 64), 4, kind="poisson")
+    save(tmp_path / "plane.npy", plane, "mask")
+    save(tmp_path / "slices.npy", np.stack([plane, ~plane]), "mask")
+    for name in ("plane", "slices"):
+        assert mrikit("view", f"{name}.npy", f"{name}.png").code == 0
+        picture(tmp_path / f"{name}.png")
+
+
+def test_json_says_what_is_shown(mrikit: Mrikit) -> None:
+    report = mrikit("view", "--slices", "1", "--json", "b.npy", "out.png").json
+
+    assert report["outputs"] == [{"file": "out.png", "kind": "picture"}]
+    assert report["shown"] == [1]
+
+
+def test_the_end_of_a_pipe(shell: Shell, tmp_path: Path) -> None:
+    result = shell("mrikit mvue scan.npy maps.npy - | mrikit view - slice.png")
+
+    assert (result.code, result.stdout, result.stderr) == (0, b"", "")
+    picture(tmp_path / "slice.png")
+
+
+def test_several_volumes_need_a_reference_rather_than_the_first_being_shown(
+    mrikit: Mrikit, tmp_path: Path
+) -> None:
+    result = mrikit("view", "reference.nii", "a.nii", "out.png")
+
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert "--against" in result.stderr
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_two_files_of_one_name_are_two_columns(mrikit: Mrikit, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    save(tmp_path / "other" / "a.nii", read(tmp_path / "reference.nii"), "image")
+    assert mrikit("view", "--against", "reference.nii", "a.nii", "two.png").code == 0
+    assert mrikit("view", "--against", "reference.nii", "a.nii", "other/a.nii", "three.png").code == 0
+
+    assert picture(tmp_path / "three.png").shape[1] > 1.2 * picture(tmp_path / "two.png").shape[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        ("--slices 2 b.npy", 2, "--slices 2: there are 2, numbered 0 to 1"),
+        ("--slices x b.npy", 2, "--slices x: expected 3, 0,4,8 or 2:10:2"),
+        ("--window 1 b.npy", 2, "'1' is not two"),
+        ("--against reference.nii maps.npy", 65, "maps.npy"),
+        ("--against maps.npy reference.nii", 65, "maps.npy: holds maps, expected image"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(
+    mrikit: Mrikit, tmp_path: Path, words: str, code: int, text: str
+) -> None:
+    result = mrikit("view", *words.split(), "out.png")
+
+    assert (result.code, result.stderr.count("\n")) == (code, 1)
+    assert text in result.stderr
+    assert not list(tmp_path.glob("*.png")) and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["out.jpg", "out", "out.npy"])
+def test_a_picture_is_a_png(mrikit: Mrikit, tmp_path: Path, name: str) -> None:
+    result = mrikit("view", "b.npy", name)
+
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert f"{name}: must end in .png" in result.stderr
+
+
+def test_a_picture_that_exists_stays_without_force(mrikit: Mrikit, tmp_path: Path) -> None:
+    (tmp_path / "out.png").write_bytes(b"precious")
+    assert mrikit("view", "b.npy", "out.png").code == 73
+    assert (tmp_path / "out.png").read_bytes() == b"precious"
+
+    assert mrikit("view", "--force", "b.npy", "out.png").code == 0
+    picture(tmp_path / "out.png")
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_an_image_of_one_value_is_a_picture_too(mrikit: Mrikit, tmp_path: Path, value: float) -> None:
+    save(tmp_path / "flat.npy", np.full((1, 16, 16), value, np.float32), "image")
+    result = mrikit("view", "flat.npy", "out.png")
+
+    assert (result.code, result.stderr) == (0, "")
+    picture(tmp_path / "out.png")

@@ -1,0 +1,220 @@
+"""mrikit phantom, mask and undersample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from scans import PLACED, history, opened, read, save, simulated
+
+import mrikit as api
+
+if TYPE_CHECKING:
+    from conftest import Mrikit, Shell
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """scan.h5: two slices of 64 x 64, four coils."""
+    return save(tmp_path / "scan.h5", simulated().kspace, "kspace", geometry=PLACED)
+
+
+# phantom
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("--matrix 40 --coils 3", {"matrix": 40, "coils": 3}),
+        ("--matrix 33,40 --coils 1 --slices 2", {"matrix": (33, 40), "coils": 1, "slices": 2}),
+        (
+            "--matrix 32 --anatomy random --seed 5 --noise 0",
+            {"matrix": 32, "anatomy": "random", "seed": 5, "noise": 0},
+        ),
+        ("--matrix 32 --anatomy shepp-logan --coils 32", {"matrix": 32, "anatomy": "shepp-logan", "coils": 32}),
+    ],
+)
+def test_the_phantom_is_the_librarys(
+    mrikit: Mrikit, tmp_path: Path, words: str, options: dict[str, object]
+) -> None:
+    result = mrikit("phantom", *words.split(), "scan.h5")
+
+    assert (result.code, result.stdout, result.stderr) == (0, b"", "")
+    np.testing.assert_array_equal(read(tmp_path / "scan.h5"), api.phantom(**options))
+
+
+def test_a_phantoms_geometry_is_its_field_of_view(mrikit: Mrikit, tmp_path: Path) -> None:
+    assert mrikit("phantom", "--matrix", "40,50", "--coils", "2", "scan.npy").code == 0
+
+    assert opened(tmp_path / "scan.npy").header.geometry.voxel == (4.4, 4.4, 5.0)  # 220 mm / 50
+    (step,) = history(tmp_path / "scan.npy")
+    assert step["command"] == ["mrikit", "phantom", "--matrix", "40,50", "--coils", "2", "scan.npy"]
+    assert (step["seed"], step["inputs"]) == (0, {})
+
+
+def test_a_seed_is_a_phantom(mrikit: Mrikit, tmp_path: Path) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        assert mrikit("phantom", "--matrix", "32", "--seed", seed, f"{name}.npy").code == 0
+
+    a, b, c = (read(tmp_path / f"{name}.npy") for name in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--matrix 4", "at least 8 samples along y and x, not 4 x 4"),
+        ("--matrix 0", "'0' is not one number or two, as in 24,48"),
+        ("--coils 0", "invalid value for '--coils'"),
+        ("--slices 0", "invalid value for '--slices'"),
+        ("--noise -1", "invalid value for '--noise'"),
+        ("--noise nan", "noise"),
+        ("--anatomy heart", "invalid value for '--anatomy'"),
+    ],
+)
+def test_a_phantom_that_cannot_be_is_a_usage_error(
+    mrikit: Mrikit, tmp_path: Path, words: str, text: str
+) -> None:
+    result = mrikit("phantom", *words.split(), "scan.npy")
+
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert text.lower() in result.stderr.lower()
+    assert list(tmp_path.iterdir()) == []
+
+
+# mask
+
+
+@pytest.mark.parametrize("kind", ["random", "equispaced", "gaussian", "poisson", "radial"])
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_a_mask_has_the_acceleration_asked_for_and_says_so(
+    mrikit: Mrikit, tmp_path: Path, kind: str, axis: str
+) -> None:
+    words = ["--shape", "45,64", "--accel", "4", "--kind", kind, "--axis", axis, "--seed", "3"]
+    result = mrikit("mask", *words, "mask.npy", "--json")
+
+    mask = read(tmp_path / "mask.npy")
+    np.testing.assert_array_equal(mask, api.mask((45, 64), 4, kind=kind, axis=axis, seed=3))
+    plane = kind in ("poisson", "radial")
+    assert mask.shape == ((64,) if axis == "x" and not plane else (45, 64))
+    report = result.json
+    assert (report["requested_accel"], report["n_sampled"]) == (4, mask.sum())
+    assert report["achieved_accel"] == pytest.approx(mask.size / mask.sum())
+    n = mask.size if plane else 64 if axis == "x" else 45
+    assert abs(n / report["achieved_accel"] - n / 4) <= 1
+
+
+def test_people_are_told_the_acceleration_too(mrikit: Mrikit) -> None:
+    result = mrikit("mask", "--shape", "230,180", "--accel", "8", "mask.npy")
+
+    assert result.stderr == "mrikit mask: random: 22 of 180 samples, R = 8.18 (asked for 8)\n"
+
+
+def test_a_scan_lends_a_mask_its_matrix(mrikit: Mrikit, scan: Path, tmp_path: Path) -> None:
+    assert mrikit("mask", "--like", "scan.h5", "--accel", "4", "like.npy", "--quiet").code == 0
+    assert mrikit("mask", "--shape", "64", "--accel", "4", "shape.npy", "--quiet").code == 0
+
+    np.testing.assert_array_equal(read(tmp_path / "like.npy"), read(tmp_path / "shape.npy"))
+
+
+@pytest.mark.parametrize("given", [(), ("--like", "scan.h5", "--shape", "64")])
+def test_the_matrix_comes_from_one_place(mrikit: Mrikit, scan: Path, given: tuple[str, ...]) -> None:
+    result = mrikit("mask", *given, "--accel", "4", "mask.npy")
+
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert "give either --like or --shape" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--accel 0.5", "'--accel'"),
+        ("--accel 1000", "R = 1000 on 64 columns leaves nothing (hint: R can be 64 at most)"),
+        ("--accel nan", "acceleration"),
+        ("--accel inf", "acceleration"),
+        ("--accel 4 --acs 20", "--acs 20 needs 20 lines, but R = 4 on 64 columns leaves 16"),
+        ("--accel 4 --acs some", "'some' is not auto or a number of lines"),
+        ("--accel 4 --kind spiral", "'--kind'"),
+        ("--accel 4 --axis z", "'--axis'"),
+    ],
+)
+def test_a_mask_that_cannot_be_is_a_usage_error(
+    mrikit: Mrikit, tmp_path: Path, words: str, text: str
+) -> None:
+    result = mrikit("mask", "--shape", "64", *words.split(), "mask.npy")
+
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert text in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["mask.npy", "mask.h5", "mask.cfl", "mask.nii", "mask.nii.gz"])
+def test_masks_live_in_every_format(mrikit: Mrikit, scan: Path, tmp_path: Path, name: str) -> None:
+    words = ["mask", "--like", "scan.h5", "--accel", "4", "--kind", "poisson", "--quiet"]
+    assert mrikit(*words, name).code == 0
+    assert mrikit("undersample", "scan.h5", name, "under.h5", "--quiet").code == 0
+
+    expected = api.mask((64, 64), 4, kind="poisson")
+    np.testing.assert_array_equal(read(tmp_path / name).reshape(64, 64), expected)
+    np.testing.assert_array_equal(read(tmp_path / "under.h5"), simulated().kspace * expected)
+
+
+def test_a_mask_of_lines_has_no_place_in_nifti(mrikit: Mrikit, tmp_path: Path) -> None:
+    result = mrikit("mask", "--shape", "64", "--accel", "4", "mask.nii")
+
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert "mask.nii: mask with axes x has no place in NIfTI" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# undersample
+
+
+@pytest.mark.parametrize("kind", ["random", "poisson"])
+def test_what_the_mask_leaves_out_is_zero_and_the_rest_as_it_was(
+    mrikit: Mrikit, scan: Path, tmp_path: Path, kind: str
+) -> None:
+    assert mrikit("mask", "--like", "scan.h5", "--accel", "4", "--kind", kind, "mask.npy").code == 0
+    assert mrikit("undersample", "scan.h5", "mask.npy", "under.h5").code == 0
+
+    under, mask = read(tmp_path / "under.h5"), read(tmp_path / "mask.npy")
+    np.testing.assert_array_equal(under, np.where(mask, simulated().kspace, 0))
+    sampling = mrikit("info", "under.h5", "--json").json["sampling"]
+    assert (sampling["sampled"], sampling["of"]) == (mask.sum(), mask.size)
+
+
+@pytest.mark.parametrize("kind", ["lines", "points"])
+def test_every_slice_can_have_a_mask_of_its_own(
+    mrikit: Mrikit, scan: Path, tmp_path: Path, kind: str
+) -> None:
+    masks = np.stack([api.mask((64, 64), 3, kind=k, seed=1) for k in ("random", "gaussian")])
+    if kind == "points":
+        masks = np.stack([api.mask((64, 64), 3, kind=k, seed=1) for k in ("poisson", "radial")])
+        save(tmp_path / "masks.npy", masks, "mask")
+    else:
+        from mrikit.io import Header, open_writer
+
+        header = Header("mask", ("slice", "x"), masks.shape, masks.dtype)
+        with open_writer(tmp_path / "masks.npy", header) as writer:
+            for mask in masks:
+                writer.write(mask)
+            writer.finish()
+    assert mrikit("undersample", "scan.h5", "masks.npy", "under.npy").code == 0
+
+    expected = [np.where(m, k, 0) for m, k in zip(masks, simulated().kspace, strict=True)]
+    np.testing.assert_array_equal(read(tmp_path / "under.npy"), expected)
+
+
+def test_a_mask_goes_straight_from_mask_into_undersample(shell: Shell, scan: Path, tmp_path: Path) -> None:
+    line = "mrikit mask --like scan.h5 --accel 4 --quiet - | mrikit undersample scan.h5 - under.h5"
+    result = shell(line)
+
+    assert (result.code, result.stderr) == (0, "")
+    np.testing.assert_array_equal(
+        read(tmp_path / "under.h5"), simulated().kspace * api.mask((64, 64), 4)
+    )
+    commands = [step["command"][1] for step in history(tmp_path / "under.h5")]
+    assert commands == ["mask", "undersample"]
