@@ -12,9 +12,7 @@ import mrikit
 
 
 def test_importing_mrikit_loads_nothing() -> None:
-    code = (
-        "import sys, mrikit; print(*(name for name in sys.modules if name.startswith(('mrikit', 'numpy'))))"
-    )
+    code = "import sys, mrikit; print(*(name for name in sys.modules if name.startswith(('mrikit', 'numpy'))))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert set(done.stdout.split()) == {"mrikit", "mrikit._version"}

@@ -53,9 +53,7 @@ def pics(
     return (image * scale).astype(np.complex64)
 
 
-def _sigpy(
-    kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray, reg: str, lamda: float, n_iters: int
-) -> np.ndarray:
+def _sigpy(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray, reg: str, lamda: float, n_iters: int) -> np.ndarray:
     from sigpy.mri import app
 
     recon = {"wavelet": app.L1WaveletRecon, "tv": app.TotalVariationRecon}[reg]

@@ -129,9 +129,7 @@ class Toolbox(TyperGroup):
             records = [record for p in self.get_params(ctx) if (record := p.get_help_record(ctx))]
             formatter.write_dl([(name.ljust(width), text) for name, text in records])
         formatter.write_paragraph()
-        formatter.write_text(
-            "`mrikit COMMAND --help` explains a command with examples; `man mrikit` lists exit codes."
-        )
+        formatter.write_text("`mrikit COMMAND --help` explains a command with examples; `man mrikit` lists exit codes.")
 
 
 def _no_such_command(name: str, ctx: click.Context) -> click.UsageError:

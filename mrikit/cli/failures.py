@@ -134,6 +134,4 @@ def memory_error(error: BaseException, options: tuple[str, ...], device: str | N
     if "device" in options and device != "cpu":
         ways.append("--device cpu")
     where = "memory of the GPU" if device and device.startswith("cuda") else "memory"
-    return TemporaryError(
-        f"out of {where}", hint=" or ".join(ways) or "close other programs or use a larger machine"
-    )
+    return TemporaryError(f"out of {where}", hint=" or ".join(ways) or "close other programs or use a larger machine")

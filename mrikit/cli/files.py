@@ -72,9 +72,7 @@ def check_outputs(outputs: Sequence[str], inputs: Sequence[str], *, force: bool)
         path = on_disk(text)
         for other, other_path in taken:
             if _same(path, other_path):
-                raise UsageError(
-                    f"{text}: is the same file as {other}", hint="an output needs a name of its own"
-                )
+                raise UsageError(f"{text}: is the same file as {other}", hint="an output needs a name of its own")
         _check_output(text, path, force)
         taken.append((text, path))
 

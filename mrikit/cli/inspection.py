@@ -64,9 +64,7 @@ def render(facts: dict[str, Any]) -> str:
     if facts["not_finite"]:
         rows.append(("damage", f"{facts['not_finite']} values are NaN or infinity"))
     voxel = facts["geometry"]["voxel_mm"]
-    rows.append(
-        ("voxel", " x ".join(f"{mm:g}" for mm in voxel) + " mm (x, y, slice)" if voxel else "unknown")
-    )
+    rows.append(("voxel", " x ".join(f"{mm:g}" for mm in voxel) + " mm (x, y, slice)" if voxel else "unknown"))
     rows += _affine_rows(facts["geometry"]["affine"])
     if facts["sampling"]:
         rows += _sampling_rows(facts["sampling"])

@@ -78,11 +78,7 @@ def torch_cuda() -> str:
 
         if torch.version.cuda is None:
             return "no: this torch is built for the CPU only"
-        return (
-            f"yes, CUDA {torch.version.cuda}"
-            if torch.cuda.is_available()
-            else "no: it finds no GPU it can use"
-        )
+        return f"yes, CUDA {torch.version.cuda}" if torch.cuda.is_available() else "no: it finds no GPU it can use"
     except Exception as error:  # a broken installation is what a doctor is for
         return f"no: {type(error).__name__}: {error}"
 
@@ -107,9 +103,7 @@ def cupy_package(gpus: Sequence[dict[str, str]]) -> tuple[str, str]:
         if driver >= least:
             return package, f"pip install 'mrikit[{extra}]'"
     if driver:
-        return installed or DRIVERS[-1][
-            2
-        ], f"update the NVIDIA driver, {driver} is older than {DRIVERS[-1][0]}"
+        return installed or DRIVERS[-1][2], f"update the NVIDIA driver, {driver} is older than {DRIVERS[-1][0]}"
     return installed or DRIVERS[0][2], "of no use here: no NVIDIA GPU"
 
 
@@ -134,9 +128,7 @@ def render(facts: dict[str, Any]) -> str:
         "GPUs",
         *(_rows((gpu["name"], f"{gpu['memory']}, driver {gpu['driver']}") for gpu in facts["gpus"])),
     ]
-    lines += (
-        _rows([("torch", facts["torch_cuda"])]) if facts["gpus"] else ["  none: everything runs on the CPU"]
-    )
+    lines += _rows([("torch", facts["torch_cuda"])]) if facts["gpus"] else ["  none: everything runs on the CPU"]
     lines += ["", "Optional parts"]
     lines += _rows(
         (part["name"], f"{part['version'] or 'not installed: ' + part['install']} (for {part['for']})")

@@ -27,9 +27,7 @@ ERRORS = """\
 An error is one line on standard error that says what was found, what was expected and what can be done.
 --debug adds the traceback."""
 
-ENVIRONMENT = (
-    ("MRIKIT_DATA", "Folder of real scans for examples and benchmarks; ../shared/data by default."),
-)
+ENVIRONMENT = (("MRIKIT_DATA", "Folder of real scans for examples and benchmarks; ../shared/data by default."),)
 
 COMPLETION = """\
 `mrikit completion bash`, `zsh` or `fish` prints a script that completes commands, options and file names."""

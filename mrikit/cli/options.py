@@ -32,9 +32,7 @@ ON_REQUEST: dict[str, tuple[Any, Any]] = {
         "auto",
     ),
     "seed": (
-        Annotated[
-            int, typer.Option("--seed", help="Seed of all random numbers.", min=0, rich_help_panel=PANEL)
-        ],
+        Annotated[int, typer.Option("--seed", help="Seed of all random numbers.", min=0, rich_help_panel=PANEL)],
         0,
     ),
     "threads": (

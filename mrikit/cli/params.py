@@ -24,9 +24,7 @@ class _File(click.ParamType):
             self.fail("a file name cannot be empty", param, ctx)
         return text
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return [CompletionItem(incomplete, type="file")]
 
 
@@ -61,9 +59,7 @@ class Device(click.ParamType):
             self.fail(f"{value!r} is not a device", param, ctx)
         return str(value)
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return [CompletionItem(name) for name in ("auto", "cpu", "cuda") if name.startswith(incomplete)]
 
 
@@ -89,19 +85,13 @@ def output_option(name: str, help: str, *suffixes: str, metavar: str = "FILE") -
 
 
 Kspace = Annotated[str, input_file("IN", "k-space with axes (slice, coil, y, x); - reads a pipe.")]
-Maps = Annotated[
-    str, input_file("MAPS", "Coil maps with axes (slice, coil, y, x), or with sets; - reads a pipe.")
-]
+Maps = Annotated[str, input_file("MAPS", "Coil maps with axes (slice, coil, y, x), or with sets; - reads a pipe.")]
 Mask = Annotated[str, input_file("MASK", "Sampling mask with axes (x) or (y, x); - reads a pipe.")]
 Image = Annotated[str, input_file("IN", "Image with axes (slice, y, x); - reads a pipe.")]
-Volume = Annotated[
-    str, input_file("IN", "Any file mrikit reads: .npy .h5 .nii .nii.gz .cfl; - reads a pipe.")
-]
+Volume = Annotated[str, input_file("IN", "Any file mrikit reads: .npy .h5 .nii .nii.gz .cfl; - reads a pipe.")]
 Output = Annotated[
     str,
-    output_file(
-        "OUT", "Where the result goes, the suffix says how: .npy .h5 .nii .nii.gz .cfl; - pipes it on."
-    ),
+    output_file("OUT", "Where the result goes, the suffix says how: .npy .h5 .nii .nii.gz .cfl; - pipes it on."),
 ]
 MapsOutput = Annotated[str, output_file("MAPS", "Where the coil maps go: .npy .h5 .cfl; - pipes them on.")]
 MaskOption = Annotated[str | None, input_option("--mask", "Keep only the samples of this mask.")]
@@ -147,11 +137,7 @@ class Pair(click.ParamType):
         if len(numbers) == 1 and self.single:
             numbers *= 2
         if len(numbers) != 2 or (self.number is int and min(numbers) < 1):
-            forms = (
-                (["auto"] if self.auto else [])
-                + (["one number"] if self.single else [])
-                + ["two, as in 24,48"]
-            )
+            forms = (["auto"] if self.auto else []) + (["one number"] if self.single else []) + ["two, as in 24,48"]
             self.fail(f"{value!r} is not {' or '.join(forms)}", param, ctx)
         return numbers
 
@@ -213,7 +199,5 @@ LineAxis = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option(
-        "--model", metavar="NAME|FILE", help="A default model (`mrikit models`) or a .safetensors file."
-    ),
+    typer.Option("--model", metavar="NAME|FILE", help="A default model (`mrikit models`) or a .safetensors file."),
 ]

@@ -182,8 +182,6 @@ def find(names: Sequence[str]) -> dict[str, str]:
     for name in names:
         hits = {k: bibtex for k, (words, bibtex) in REFERENCES.items() if name.lower() in (k, *words)}
         if not hits:
-            raise UsageError(
-                f"no reference for {name!r}", hint=f"known are {', '.join(REFERENCES)}, and commands"
-            )
+            raise UsageError(f"no reference for {name!r}", hint=f"known are {', '.join(REFERENCES)}, and commands")
         found |= hits
     return found or {key: bibtex for key, (_, bibtex) in REFERENCES.items()}

@@ -62,15 +62,10 @@ def command(
 
 
 def _is_output(annotation: Any) -> bool:
-    return any(
-        isinstance(getattr(m, "click_type", None), OutputFile)
-        for m in getattr(annotation, "__metadata__", ())
-    )
+    return any(isinstance(getattr(m, "click_type", None), OutputFile) for m in getattr(annotation, "__metadata__", ()))
 
 
-def _run(
-    function: Callable[..., None], values: dict[str, Any], settings: options.Settings, spec: Spec
-) -> None:
+def _run(function: Callable[..., None], values: dict[str, Any], settings: options.Settings, spec: Spec) -> None:
     ctx = click.get_current_context()
     inputs, in_volumes = _paths(ctx, InputFile)
     outputs, out_volumes = _paths(ctx, OutputFile)

@@ -65,9 +65,7 @@ class Sink:
     def _header(self, first: np.ndarray) -> Header:
         axes = output_axes(self.kind, first.ndim, sliced=self.n_slices is not None)
         shape = first.shape if self.n_slices is None else (self.n_slices, *first.shape)
-        return Header(
-            self.kind, axes, shape, first.dtype, geometry=self.geometry, units=self.units, mask=self.mask
-        )
+        return Header(self.kind, axes, shape, first.dtype, geometry=self.geometry, units=self.units, mask=self.mask)
 
     def finish(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Put the file in its place."""

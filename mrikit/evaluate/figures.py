@@ -27,7 +27,11 @@ def displayable(volume: np.ndarray, kind: str) -> np.ndarray:
     """
     if kind == "mask":
         mask = volume.astype(np.float32)
-        return np.broadcast_to(mask, (1, max(16, mask.size // 4), mask.size)) if mask.ndim == 1 else np.atleast_3d(mask).reshape(-1, *mask.shape[-2:])
+        return (
+            np.broadcast_to(mask, (1, max(16, mask.size // 4), mask.size))
+            if mask.ndim == 1
+            else np.atleast_3d(mask).reshape(-1, *mask.shape[-2:])
+        )
     image = np.abs(volume).astype(np.float32)
     if kind == "kspace":
         sampled = image[image > 0]
@@ -128,9 +132,7 @@ def _grid(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]:
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _show(
-    axis: Axes, panel: np.ndarray, low: float, high: float, title: str, colours: str = "gray"
-) -> AxesImage:
+def _show(axis: Axes, panel: np.ndarray, low: float, high: float, title: str, colours: str = "gray") -> AxesImage:
     axis.set_title(title, fontsize=8)
     axis.set_xticks([])
     axis.set_yticks([])

@@ -116,7 +116,12 @@ def table(reports: dict[str, Report]) -> str:
     """Reports by name as lines of text: the volume, then every slice where there are several."""
     columns = ("PSNR dB", "SSIM", "NMSE", "NRMSE")
     width = max(12, *(len(name) for name in reports))
-    lines = [f"{'':{width}}  " + "".join(f"{c:>9}" for c in columns) + "   in the object:" + "".join(f"{c:>9}" for c in columns)]
+    lines = [
+        f"{'':{width}}  "
+        + "".join(f"{c:>9}" for c in columns)
+        + "   in the object:"
+        + "".join(f"{c:>9}" for c in columns)
+    ]
 
     def row(label: str, plain: Scores, masked: Scores) -> str:
         def cells(s: Scores) -> str:

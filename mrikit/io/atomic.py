@@ -69,13 +69,9 @@ class PartFile(Output):
         stem = os.fsdecode(os.fsencode(self.path.name)[:200])
         self.part = self.path.with_name(f".{stem}.{secrets.token_hex(4)}.part")
         try:
-            self.file = io.FileIO(
-                os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "r+b"
-            )
+            self.file = io.FileIO(os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "r+b")
         except OSError as error:
-            raise CannotCreateError(
-                f"{name}: cannot be created in {self.path.parent}: {first_line(error)}"
-            ) from error
+            raise CannotCreateError(f"{name}: cannot be created in {self.path.parent}: {first_line(error)}") from error
 
     def commit(self) -> None:
         """Make the bytes durable, then give them their name. Raises CannotWriteError, CannotCreateError."""

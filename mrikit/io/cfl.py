@@ -54,9 +54,7 @@ class CflReader(Reader):
         nbytes, present = guard.nbytes(dims, COMPLEX.itemsize), os.fstat(file.fileno()).st_size
         guard.require_present(name, nbytes, present)
         if present > nbytes:
-            raise DataError(
-                f"{name}: its header means {guard.size(nbytes)}, the .cfl has {guard.size(present)}"
-            )
+            raise DataError(f"{name}: its header means {guard.size(nbytes)}, the .cfl has {guard.size(present)}")
         own = meta.parse(name, said) if said else None
         lengths, slice_dim = _lengths(name, dims)
         if own is None:
@@ -65,14 +63,10 @@ class CflReader(Reader):
                 self.notes = (f"{name}: does not name its kind; read as {own.kind}",)
         shape = tuple(lengths[axis] for axis in _stored_axes(own.kind, own.axes))
         if math.prod(shape) != math.prod(dims):
-            raise DataError(
-                f"{name}: names axes {', '.join(own.axes)}, but has BART dimensions {describe(dims)}"
-            )
+            raise DataError(f"{name}: names axes {', '.join(own.axes)}, but has BART dimensions {describe(dims)}")
         dtype = np.dtype(np.float32) if said.get("dtype") == "float32" else COMPLEX
         history = meta.parse_history(name, said.get("history", []))
-        self.header, _ = meta.settle(
-            name, shape, dtype, asked, meta=own, history=history, dialect="BART .cfl"
-        )
+        self.header, _ = meta.settle(name, shape, dtype, asked, meta=own, history=history, dialect="BART .cfl")
         self._blocks = _blocks(lengths, slice_dim)
         self._stored = tuple(lengths[axis] for axis in STORED)
         guard.require_slice_fits(name, math.prod(self._stored) * COMPLEX.itemsize, present)

@@ -153,11 +153,7 @@ def convert(array: np.ndarray, header: Header) -> np.ndarray:
 
 def require_writable(header: Header) -> None:
     """Raise ValueError for a header that no writer takes: a bug in the caller, not a user's mistake."""
-    if (
-        header.axes not in KINDS[header.kind]
-        or len(header.axes) != len(header.shape)
-        or min(header.shape) < 1
-    ):
+    if header.axes not in KINDS[header.kind] or len(header.axes) != len(header.shape) or min(header.shape) < 1:
         raise ValueError(f"{header.kind} cannot have axes {header.axes} of lengths {header.shape}")
     if header.dtype not in (COMPLEX, REAL, BOOL) or (header.dtype == BOOL) != (header.kind == "mask"):
         raise ValueError(f"{header.kind} cannot be written as {header.dtype}")

@@ -51,9 +51,7 @@ class NiftiReader(Reader):
         try:
             self._dtype = nii.get_data_dtype()
         except Exception as error:
-            raise DataError(
-                f"{name}: holds a NIfTI datatype that is not read ({guard.first_line(error)})"
-            ) from None
+            raise DataError(f"{name}: holds a NIfTI datatype that is not read ({guard.first_line(error)})") from None
         self._blocks = Blocks(int(nii["vox_offset"]), extra, n_slices, x * y * self._dtype.itemsize)
         self._stored = (extra, y, x)
         if compressed:
@@ -135,9 +133,7 @@ def _read_header(file: Any, name: str) -> tuple[Any, dict[str, Any]]:
     if not offset >= length + 4 or offset % 1 != 0:
         raise DataError(f"{name}: its data claim to begin at byte {offset:g}, expected {length + 4} or more")
     guard.require_text(name, "a header", int(offset))
-    return nii, _extension(
-        name, read_exact(file, int(offset) - length, name, "NIfTI extensions"), nii.endianness
-    )
+    return nii, _extension(name, read_exact(file, int(offset) - length, name, "NIfTI extensions"), nii.endianness)
 
 
 def _extension(name: str, block: bytes, order: str) -> dict[str, Any]:
@@ -204,9 +200,7 @@ class NiftiWriter(Writer):
                 hint="write it as .npy, .h5 or .cfl",
             )
         if max(header.shape) > 32767:
-            raise UsageError(
-                f"{self.name}: NIfTI holds at most 32767 along an axis, found {max(header.shape)}"
-            )
+            raise UsageError(f"{self.name}: NIfTI holds at most 32767 along an axis, found {max(header.shape)}")
         self._dtype = np.dtype(np.uint8) if header.dtype == meta.BOOL else header.dtype
         ny, nx = header.shape[-2:]
         extra = header.slice_shape[0] if len(header.slice_shape) == 3 else 1
@@ -249,9 +243,7 @@ class NiftiWriter(Writer):
         self._part.abort()
 
 
-def _header_bytes(
-    geometry: Geometry, lengths: tuple[int, int, int, int], dtype: np.dtype, offset: int
-) -> bytes:
+def _header_bytes(geometry: Geometry, lengths: tuple[int, int, int, int], dtype: np.dtype, offset: int) -> bytes:
     import nibabel as nib
 
     nii = nib.Nifti1Header(endianness="<")
@@ -261,9 +253,7 @@ def _header_bytes(
         affine = np.array(geometry.affine)
         nii.set_sform(affine, 1)
         nii.set_qform(affine, 1)
-        if not np.allclose(
-            nii.get_qform(), affine, rtol=1e-4, atol=1e-3
-        ):  # a shear, which a quaternion has not
+        if not np.allclose(nii.get_qform(), affine, rtol=1e-4, atol=1e-3):  # a shear, which a quaternion has not
             nii["qform_code"] = 0
     elif geometry.voxel is not None:
         nii["pixdim"][1:4] = geometry.voxel

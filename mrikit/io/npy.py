@@ -72,9 +72,7 @@ class NpyReader(Reader):
             raise DataError(f"{name}: says it is mrikit's, but holds {self._dtype.str} in the wrong order")
         self._own = own is not None
         dialect = "mrikit .npy" if own else "plain .npy"
-        self.header, self.notes = meta.settle(
-            name, self._shape, self._dtype, asked, meta=own, dialect=dialect
-        )
+        self.header, self.notes = meta.settle(name, self._shape, self._dtype, asked, meta=own, dialect=dialect)
         self._piped = size is None
         whole = self._fortran and self._piped
         guard.require_slice_fits(name, nbytes if whole else nbytes // self.header.n_slices, size)
@@ -120,9 +118,7 @@ class NpyReader(Reader):
     def _read_trailer(self) -> None:
         start = read_exact(self._file, 16, self.name, "trailer")
         if start[:8] != TAIL:
-            raise DataError(
-                f"{self.name}: mrikit's trailer is missing behind the data", hint="make the file again"
-            )
+            raise DataError(f"{self.name}: mrikit's trailer is missing behind the data", hint="make the file again")
         (length,) = struct.unpack("<Q", start[8:])
         guard.require_text(self.name, "a history", length)
         rest = read_exact(self._file, length + 4, self.name, "trailer")
@@ -172,9 +168,7 @@ def _foreign(name: str, start: bytes) -> DataError | UnsafeError:
 
 def _dtype(name: str, descr: Any) -> np.dtype:
     if isinstance(descr, str) and "O" in descr:
-        raise UnsafeError(
-            f"{name}: holds pickled Python objects, which can run code", hint="save numbers, not objects"
-        )
+        raise UnsafeError(f"{name}: holds pickled Python objects, which can run code", hint="save numbers, not objects")
     if not isinstance(descr, str) or not _DTYPE.fullmatch(descr):
         raise DataError(f"{name}: holds {str(descr)[:60]}, expected an array of numbers")
     try:

@@ -68,9 +68,7 @@ def locate(path: str | os.PathLike[str]) -> Location:
         raise UnsafeError(
             f"{name}: archives and pickles are not opened, they can run code", hint="save each array as .npy"
         )
-    raise UsageError(
-        f"{name}: no format known by this name", hint=f"known are {', '.join(FORMATS)} and - for a pipe"
-    )
+    raise UsageError(f"{name}: no format known by this name", hint=f"known are {', '.join(FORMATS)} and - for a pipe")
 
 
 def is_pipe(file: str | os.PathLike[str]) -> bool:
@@ -98,9 +96,7 @@ def open_stdin() -> Any:
     """Standard input, unbuffered. Raises UsageError where it is a terminal."""
     stream = sys.stdin.buffer
     if stream.isatty():
-        raise UsageError(
-            "-: nothing is piped into standard input", hint="name a file, or pipe a command into this one"
-        )
+        raise UsageError("-: nothing is piped into standard input", hint="name a file, or pipe a command into this one")
     return getattr(stream, "raw", stream)
 
 
@@ -117,9 +113,7 @@ def require_output(output: Location, *, force: bool, inputs: Iterable[str | os.P
         if os.path.lexists(file) and not force:
             raise CannotCreateError(f"{output.name}: exists", hint="--force replaces it")
         if not file.parent.is_dir():
-            raise CannotCreateError(
-                f"{output.name}: there is no folder {file.parent}", hint=f"mkdir -p {file.parent}"
-            )
+            raise CannotCreateError(f"{output.name}: there is no folder {file.parent}", hint=f"mkdir -p {file.parent}")
 
 
 def _files(path: str | os.PathLike[str]) -> tuple[Path, ...]:

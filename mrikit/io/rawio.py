@@ -54,9 +54,7 @@ def read_exact(file: Any, n: int, name: str, what: str) -> bytes:
 
 def truncated(name: str, where: str) -> DataError:
     """The error of a file or pipe that ends too early."""
-    return DataError(
-        f"{name}: truncated: it ends within its {where}", hint="did the command that made it fail?"
-    )
+    return DataError(f"{name}: truncated: it ends within its {where}", hint="did the command that made it fail?")
 
 
 def write_all(file: Any, data: Any) -> None:

@@ -158,9 +158,7 @@ class Writer(ABC):
 
     def _require_slice(self, array: np.ndarray) -> None:
         if self._written == self.header.n_slices:
-            raise DataError(
-                f"{self.name}: a slice more than the {self.header.n_slices} that the header promised"
-            )
+            raise DataError(f"{self.name}: a slice more than the {self.header.n_slices} that the header promised")
         if array.shape != self.header.slice_shape or array.dtype != self.header.dtype:
             raise DataError(
                 f"{self.name}: slice is {array.shape} {array.dtype}, "

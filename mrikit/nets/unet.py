@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -39,13 +41,9 @@ class UNet(nn.Module):
         self.embed = nn.Sequential(nn.Linear(n_condition, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU())
         self.head = nn.Conv2d(4 * n_in, widths[0], 3, padding=1)
         self.down = nn.ModuleList([Block(w, w, 64) for w in widths[:-1]])
-        self.shrink = nn.ModuleList(
-            [nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False)]
-        )
+        self.shrink = nn.ModuleList([nn.Conv2d(a, b, 2, stride=2) for a, b in itertools.pairwise(widths)])
         self.middle = Block(widths[-1], widths[-1], 64)
-        self.grow = nn.ModuleList(
-            [nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False)]
-        )
+        self.grow = nn.ModuleList([nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in itertools.pairwise(widths)])
         self.up = nn.ModuleList([Block(2 * w, w, 64) for w in widths[:-1]])
         self.tail = nn.Conv2d(widths[0], 4 * n_out, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
@@ -56,7 +54,9 @@ class UNet(nn.Module):
         multiple = 2 ** (self.levels + 1)
         pad_y, pad_x = -n_y % multiple, -n_x % multiple
         if pad_y or pad_x:
-            x = functional.pad(x, (0, pad_x, 0, pad_y), mode="reflect" if max(pad_y, pad_x) < min(n_y, n_x) else "replicate")
+            x = functional.pad(
+                x, (0, pad_x, 0, pad_y), mode="reflect" if max(pad_y, pad_x) < min(n_y, n_x) else "replicate"
+            )
         condition = self.embed(condition)
         h = self.head(functional.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last))
         kept = []

@@ -61,9 +61,7 @@ def anatomy(kind: str, shape: Sequence[int], rng: Rng, z: float = 0.0) -> np.nda
     image = _BODIES[kind](canvas, _contrast(rng))
     image *= 1 + texture * canvas.field(0.05) + grain * canvas.field(2.5 * canvas.pixel)
     y, x = canvas.y, canvas.x
-    image *= np.exp(
-        shading[0] * y + shading[1] * x + shading[2] * y * x + shading[3] * y * y + shading[4] * x * x
-    )
+    image *= np.exp(shading[0] * y + shading[1] * x + shading[2] * y * x + shading[3] * y * y + shading[4] * x * x)
     image = acquire(image, canvas.matrix, (keep[0], keep[1]), filter_)
     top = np.quantile(image[:: 1 + shape[0] // 160, :: 1 + shape[1] // 160], 0.998)
     return image / np.float32(max(float(top), 1e-6))

@@ -41,9 +41,7 @@ def _spine(canvas: Canvas, signal: Signal, image: np.ndarray, y: float, x: float
     rng = canvas.rng
     warp = canvas.warp(0.012, 0.008)
     for side in (-1, 1):
-        window, cover, _ = canvas.blob(
-            y + 1.9 * size, x + side * 1.7 * size, 1.3 * size, 1.5 * size, warp=warp, soft=3
-        )
+        window, cover, _ = canvas.blob(y + 1.9 * size, x + side * 1.7 * size, 1.3 * size, 1.5 * size, warp=warp, soft=3)
         striae = canvas.field(0.03)[window]
         paint(image[window], cover, signal["muscle"])
         paint(image[window], cover * ramp(striae - 1.3, 0.5), signal["fat"] * 0.8)
@@ -148,13 +146,7 @@ def heart(canvas: Canvas, signal: Signal) -> np.ndarray:
     paint(image, inside, lung)
     # Everything below the diaphragm.
     slope = rng.uniform(-0.6, 0.6)
-    dome = (
-        canvas.y
-        - ry * rng.uniform(0.2, 0.5)
-        - slope * canvas.x
-        + 0.5 * canvas.x**2
-        + 0.05 * canvas.field(0.3)
-    )
+    dome = canvas.y - ry * rng.uniform(0.2, 0.5) - slope * canvas.x + 0.5 * canvas.x**2 + 0.05 * canvas.field(0.3)
     belly = canvas.field(0.08) + 0.3 * canvas.field(0.03)
     tone = signal["organ"] * (1 + 0.1 * canvas.field(0.1))
     paint(tone, ramp(belly - 0.8, 0.2), signal["fat"])
@@ -167,17 +159,13 @@ def heart(canvas: Canvas, signal: Signal) -> np.ndarray:
     size *= math.sqrt(max(0.2, 1 - 0.8 * canvas.z**2))
     wall, turn = rng.uniform(0.25, 0.45), rng.uniform(-0.8, 0.8)
     c, s = math.cos(turn), math.sin(turn)
-    window, cover, _ = canvas.blob(
-        y - 0.4 * s * size, x - 0.6 * c * size, 1.5 * size, 1.75 * size, warp=warp, soft=6
-    )
+    window, cover, _ = canvas.blob(y - 0.4 * s * size, x - 0.6 * c * size, 1.5 * size, 1.75 * size, warp=warp, soft=6)
     lobes = ramp(canvas.field(0.1)[window] + rng.uniform(-0.5, 1.5), 0.3)
     paint(image[window], cover * lobes, signal["fat"] * (1 + 0.15 * canvas.field(0.05)[window]))
     right_y, right_x = y - 0.75 * s * size, x - 0.95 * c * size
     window, cover, _ = canvas.blob(right_y, right_x, 1.2 * size, 1.05 * size, turn=turn, warp=warp, soft=3)
     paint(image[window], cover, signal["muscle"])
-    window, cover, depth_in = canvas.blob(
-        right_y, right_x, 1.12 * size, 0.97 * size, turn=turn, warp=warp, soft=3
-    )
+    window, cover, depth_in = canvas.blob(right_y, right_x, 1.12 * size, 0.97 * size, turn=turn, warp=warp, soft=3)
     trabecula = canvas.field(0.03)[window]
     paint(image[window], cover, signal["blood"])
     paint(image[window], cover * ramp(trabecula - 1.5, 0.5) * ramp(0.05 - depth_in, 0.02), signal["muscle"])
@@ -262,9 +250,7 @@ def limb(canvas: Canvas, signal: Signal) -> np.ndarray:
                 size,
                 size * rng.uniform(0.7, 1.2),
             )
-    paint(
-        image, canvas.polylines(int(rng.integers(0, 14)), 40, rng.uniform(1.5, 4)) * inside, signal["blood"]
-    )
+    paint(image, canvas.polylines(int(rng.integers(0, 14)), 40, rng.uniform(1.5, 4)) * inside, signal["blood"])
     return image * ramp(skin, 2 * pixel)
 
 
@@ -296,13 +282,9 @@ def _joint(canvas: Canvas, signal: Signal, image: np.ndarray, rx: float) -> None
     _bone(canvas, signal, image, warp, y + 0.85, x, 0.8, 0.7 * width, power=3)
     _bone(canvas, signal, image, warp, y + 0.24, x, 0.2, width, rim=rim, power=3.5)
     for side in (-1, 1):
-        window, cover, _ = canvas.blob(
-            y + 0.01, x + side * 0.75 * width, 0.035, 0.3 * width, warp=warp, soft=2
-        )
+        window, cover, _ = canvas.blob(y + 0.01, x + side * 0.75 * width, 0.035, 0.3 * width, warp=warp, soft=2)
         paint(image[window], cover, signal["bone"])
-        window, cover, _ = canvas.blob(
-            y, x + side * 1.15 * width, 0.4, 0.025, warp=warp, turn=side * 0.2, soft=3
-        )
+        window, cover, _ = canvas.blob(y, x + side * 1.15 * width, 0.4, 0.025, warp=warp, turn=side * 0.2, soft=3)
         paint(image[window], cover, signal["bone"])
     window, cover, _ = canvas.blob(y - 0.02, x, 0.02, 0.5 * width, warp=warp, soft=3)
     paint(image[window], cover, signal["csf"])
@@ -314,9 +296,7 @@ def abstract(canvas: Canvas, signal: Signal) -> np.ndarray:
     """Shapes of all sizes laid over each other ("dead leaves"), with textures, gratings, rims and lines."""
     rng, pixel = canvas.rng, canvas.pixel
     image = np.zeros((canvas.n_y, canvas.n_x), np.float32)
-    skin, _ = _outline(
-        canvas, canvas.half_y * rng.uniform(0.6, 1.2), canvas.half_x * rng.uniform(0.6, 1.2), rough=0.06
-    )
+    skin, _ = _outline(canvas, canvas.half_y * rng.uniform(0.6, 1.2), canvas.half_x * rng.uniform(0.6, 1.2), rough=0.06)
     textures = [canvas.field(scale) for scale in (0.3, 0.08, 0.03, 3 * pixel)]
     warp = canvas.warp(0.05, 0.015)
     values = np.append(rng.uniform(0, 1, 5), list(signal.values()))
@@ -335,8 +315,7 @@ def abstract(canvas: Canvas, signal: Signal) -> np.ndarray:
         if kind > 0.85:
             wave = 2 * math.pi / (pixel * (3 + 20 * period**2))
             grating = np.sin(
-                wave
-                * (math.cos(6 * turn) * canvas.y[window[0]] + math.sin(6 * turn) * canvas.x[:, window[1]])
+                wave * (math.cos(6 * turn) * canvas.y[window[0]] + math.sin(6 * turn) * canvas.x[:, window[1]])
             )
             tone = tone * (0.5 + 0.5 * (grating if kind > 0.92 else np.sign(grating)))
         elif kind > 0.75:  # a rim alone

@@ -63,9 +63,7 @@ class Canvas:
 
     def warp(self, large: float, small: float, *, coarse: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Displacements along y and x: `large` over lengths of 0.5, `small` over lengths of 0.13."""
-        y, x = (
-            large * self.field(0.5, coarse=coarse) + small * self.field(0.13, coarse=coarse) for _ in range(2)
-        )
+        y, x = (large * self.field(0.5, coarse=coarse) + small * self.field(0.13, coarse=coarse) for _ in range(2))
         return y, x
 
     def number(self, scale: float = 0.6) -> float:
@@ -116,9 +114,7 @@ class Canvas:
         if power == 2.0:
             radius = np.sqrt(v * v + u * u)
         else:
-            radius = (np.abs(v) ** np.float32(power) + np.abs(u) ** np.float32(power)) ** np.float32(
-                1 / power
-            )
+            radius = (np.abs(v) ** np.float32(power) + np.abs(u) ** np.float32(power)) ** np.float32(1 / power)
         depth = (1 - radius) * np.float32(min(ry, rx))
         return window, ramp(depth, soft * self.pixel), depth
 
@@ -148,9 +144,7 @@ class Canvas:
         y0, x0 = y0[inside], x0[inside]
         dy = (y0 - rows[inside])[:, None, None] + offset[:, None]
         dx = (x0 - columns[inside])[:, None, None] + offset
-        cover = np.clip(diameters[inside][:, None, None] / 2 + 0.5 - np.hypot(dy, dx), 0, 1).astype(
-            np.float32
-        )
+        cover = np.clip(diameters[inside][:, None, None] / 2 + 0.5 - np.hypot(dy, dx), 0, 1).astype(np.float32)
         where = (y0[:, None, None] + offset[:, None]) * self.n_x + x0[:, None, None] + offset
         np.maximum.at(out.reshape(-1), where.ravel(), cover.ravel())
         return out
@@ -166,9 +160,7 @@ def paint(image: np.ndarray, cover: np.ndarray, value: np.ndarray | float) -> No
     image += cover * (value - image)
 
 
-def acquire(
-    image: np.ndarray, matrix: tuple[int, int], keep: tuple[float, float], filter_: float
-) -> np.ndarray:
+def acquire(image: np.ndarray, matrix: tuple[int, int], keep: tuple[float, float], filter_: float) -> np.ndarray:
     """What a scanner sees of a fine real image: its k-space cut to `matrix`.
 
     Of each axis the share `keep` is measured, the rest zero-filled. `filter_` 0..1 is the share of a

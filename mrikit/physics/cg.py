@@ -16,7 +16,9 @@ def inner(a: Array, b: Array, ndim: int) -> Array:
     return xp.sum(a * b, axis=axes, keepdims=True)
 
 
-def cg(normal: Callable[[Array], Array], b: Array, x0: Array | None = None, *, n_iters: int = 30, ndim: int = 2) -> Array:
+def cg(
+    normal: Callable[[Array], Array], b: Array, x0: Array | None = None, *, n_iters: int = 30, ndim: int = 2
+) -> Array:
     """Solution x of normal(x) = b after `n_iters` iterations from `x0` (zero by default).
 
     Every item along the axes before the last `ndim` is a system of its own with its own step lengths, so

@@ -106,11 +106,7 @@ def gram_on_grid(region: Array, kernel: int, threshold: float) -> Array:
     xp = namespace(region)
     n_coils, n_y, n_x = region.shape
     patches = xp.stack(
-        [
-            region[:, i : i + n_y - kernel + 1, j : j + n_x - kernel + 1]
-            for i in range(kernel)
-            for j in range(kernel)
-        ],
+        [region[:, i : i + n_y - kernel + 1, j : j + n_x - kernel + 1] for i in range(kernel) for j in range(kernel)],
         axis=1,
     )
     rows = xp.reshape(patches, (n_coils * kernel**2, -1))

@@ -162,9 +162,7 @@ def _skull_base(
     rng, pixel = canvas.rng, canvas.pixel
     low = min(1.0, (-0.3 - canvas.z) / 0.2)
     warp = canvas.warp(0.02, 0.01)
-    window, cover, depth = canvas.blob(
-        cy + 0.5 * ry, cx, 0.42 * ry * low**0.5, 0.62 * rx * low**0.5, warp=warp, soft=3
-    )
+    window, cover, depth = canvas.blob(cy + 0.5 * ry, cx, 0.42 * ry * low**0.5, 0.62 * rx * low**0.5, warp=warp, soft=3)
     period = rng.uniform(0.022, 0.04)
     leaf = np.cos(2 * math.pi / period * (depth + 0.02 * canvas.field(0.1)[window]))
     tone = signal["gm"] + (signal["wm"] - signal["gm"]) * ramp(depth - 0.12 - 0.03 * leaf, 0.03)

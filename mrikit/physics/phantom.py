@@ -140,9 +140,7 @@ def coil_maps(n_coils: int, shape: Sequence[int], rng: Rng, z: float = 0.0) -> n
     arc = 2 * math.pi if rng.random() < 0.85 else rng.uniform(1.0, 1.5) * math.pi
     angle = np.concatenate([np.arange(n) / n for n in np.bincount(ring, minlength=rings)]) * arc
     angle = angle + rng.uniform(0, 2 * math.pi) + ring * math.pi / per_ring + rng.normal(0, 0.08, n_coils)
-    semi_a, semi_b = (
-        rng.uniform(1.05, 1.5) * np.array([canvas.half_y, canvas.half_x]) * rng.uniform(0.97, 1.1, 2)
-    )
+    semi_a, semi_b = rng.uniform(1.05, 1.5) * np.array([canvas.half_y, canvas.half_x]) * rng.uniform(0.97, 1.1, 2)
     spacing = rng.uniform(0.45, 0.9) if across else rng.uniform(1.2, 1.8) / rings
     along = (ring - (rings - 1) / 2) * spacing + rng.normal(0, 0.05, n_coils) + rng.normal(0, 0.15)
     centre = np.stack([semi_a * np.sin(angle), semi_b * np.cos(angle), along], axis=1)
@@ -151,18 +149,14 @@ def coil_maps(n_coils: int, shape: Sequence[int], rng: Rng, z: float = 0.0) -> n
     radius = np.clip(rng.uniform(0.5, 0.75) * arc * math.sqrt(semi_a * semi_b) / per_ring, 0.3, 0.9)
     radius = radius * rng.uniform(0.9, 1.1, n_coils)
 
-    y, x = np.broadcast_arrays(
-        canvas.cy[::2], canvas.cx[:, ::2]
-    )  # sensitivities are smooth: half the coarse grid
+    y, x = np.broadcast_arrays(canvas.cy[::2], canvas.cx[:, ::2])  # sensitivities are smooth: half the coarse grid
     level = np.full_like(y, z)
     turned = rng.random() < 0.5
     points = (y, x, level) if across else (level, x, y) if turned else (y, level, x)
     field = _loops(np.stack(points, axis=-1).reshape(-1, 3), centre, normal, radius)
     maps = (field[..., 0] - 1j * field[..., 1]).reshape(n_coils, *y.shape)
     gain = np.exp(rng.normal(0, 0.15, n_coils) + 1j * rng.uniform(0, 2 * math.pi, n_coils))
-    coupling = np.eye(n_coils) + 0.04 * (
-        rng.normal(size=(n_coils, n_coils)) + 1j * rng.normal(size=(n_coils, n_coils))
-    )
+    coupling = np.eye(n_coils) + 0.04 * (rng.normal(size=(n_coils, n_coils)) + 1j * rng.normal(size=(n_coils, n_coils)))
     maps = np.tensordot(coupling * gain, maps, 1)
     return _normalised(canvas, maps, every=2)
 
@@ -194,9 +188,7 @@ def _loops(points: np.ndarray, centre: np.ndarray, normal: np.ndarray, radius: n
 
 def _normalised(canvas: Canvas, coarse: np.ndarray, every: int = 1) -> np.ndarray:
     """Fine maps of the coarse ones, known at every `every`-th coarse node, with RSS 1 around the middle."""
-    real, imag = (
-        np.stack([canvas.upsample(each, every) for each in part]) for part in (coarse.real, coarse.imag)
-    )
+    real, imag = (np.stack([canvas.upsample(each, every) for each in part]) for part in (coarse.real, coarse.imag))
     maps = real + 1j * imag
     n_y, n_x = maps.shape[-2:]
     middle = maps[:, n_y // 3 : -(n_y // 3), n_x // 3 : -(n_x // 3)]
@@ -214,9 +206,7 @@ def noise_covariance(n_coils: int, rng: Rng) -> np.ndarray:
     return covariance * (n_coils / np.trace(covariance).real)
 
 
-def noise(
-    shape: Sequence[int], coils: int, level: float, rng: Rng, covariance: np.ndarray | None = None
-) -> np.ndarray:
+def noise(shape: Sequence[int], coils: int, level: float, rng: Rng, covariance: np.ndarray | None = None) -> np.ndarray:
     """Complex Gaussian noise (coil, y, x) complex64, correlated between coils.
 
     `level` is sqrt(mean |n|^2), in image and in k-space alike since the FFT is unitary. `covariance`

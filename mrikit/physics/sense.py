@@ -27,9 +27,7 @@ class Sense:
 
     def __init__(self, maps: Array, mask: Array, *, sets: bool = False, axes: Axes = (-2, -1)) -> None:
         xp = namespace(maps, mask)
-        if mask.shape[-1] not in (1, maps.shape[-1]) or (
-            mask.ndim > 1 and mask.shape[-2] not in (1, maps.shape[-2])
-        ):
+        if mask.shape[-1] not in (1, maps.shape[-1]) or (mask.ndim > 1 and mask.shape[-2] not in (1, maps.shape[-2])):
             raise DataError(
                 f"mask is {describe(mask.shape)}, which does not fit maps of {describe(maps.shape[-2:])} (y x x)"
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ def save_state(path: Path, state: State, meta: dict[str, Any]) -> None:
         temporary,
         {"step": str(state.step), "meta": json.dumps(meta)},
     )
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_state(path: Path, state: State) -> None:

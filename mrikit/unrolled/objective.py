@@ -64,8 +64,7 @@ def loss(
     parts = {"end": float(total.detach())}
     if align_weight and len(states) > 2:
         path = [
-            distance(x, torch.lerp(target, start, t)) / unit
-            for x, t in zip(states[1:-1], times[1:-1], strict=True)
+            distance(x, torch.lerp(target, start, t)) / unit for x, t in zip(states[1:-1], times[1:-1], strict=True)
         ]
         align = torch.stack(path).mean()
         total = total + align_weight * align

@@ -39,9 +39,7 @@ class Scan:
 
     def rows(self, rows: slice) -> Scan:
         """A band of rows of a scan with a mask of lines: an exact problem of its own, since rows decouple."""
-        return Scan(
-            self.kspace[:, rows], self.maps[:, rows], self.mask, self.scale, self.sigma, self.transposed
-        )
+        return Scan(self.kspace[:, rows], self.maps[:, rows], self.mask, self.scale, self.sigma, self.transposed)
 
 
 def noise_level(kspace: np.ndarray) -> float:

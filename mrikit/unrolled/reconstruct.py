@@ -71,14 +71,11 @@ class Sampling:
             return kspace
         acquired = sampling(kspace)
         if is_complete(acquired):
-            drawn = draw_mask(
-                kspace.shape[-2:], accel, kind=self.kind, acs=self.acs, axis=self.axis, seed=self.seed
-            )
+            drawn = draw_mask(kspace.shape[-2:], accel, kind=self.kind, acs=self.acs, axis=self.axis, seed=self.seed)
             return undersample(kspace, drawn)
         if not same_acceleration(acquired, accel):
             raise DataError(
-                f"k-space is already under-sampled, with R = {acceleration(acquired):.3g}; "
-                f"--accel {accel:g} disagrees",
+                f"k-space is already under-sampled, with R = {acceleration(acquired):.3g}; --accel {accel:g} disagrees",
                 hint="leave --accel out to reconstruct what was acquired",
             )
         return kspace
@@ -133,9 +130,7 @@ def flat_recon(
         return reconstruct(kspace, mask, maps, how=chosen, model=model, device=device).image
     return np.stack(
         [
-            reconstruct(
-                k, mask, None if maps is None else maps[i], how=chosen, model=model, device=device
-            ).image
+            reconstruct(k, mask, None if maps is None else maps[i], how=chosen, model=model, device=device).image
             for i, k in enumerate(kspace)
         ]
     )

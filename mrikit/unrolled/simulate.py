@@ -72,8 +72,7 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
     if acs != "auto" and acs > 0.8 * (n_x if lines else n_y * n_x / acs) / accel:
         acs = "auto"
     masks = [
-        mask((n_y, n_x), accel, kind=kind, acs=acs, seed=int(rng.integers(2**31)))
-        for _ in range(simulation.crops)
+        mask((n_y, n_x), accel, kind=kind, acs=acs, seed=int(rng.integers(2**31))) for _ in range(simulation.crops)
     ]
     maps = espirit(undersample(measured, np.logical_and.reduce(masks)))
     target = mvue(clean, maps)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +117,7 @@ def save(path: Path, tensors: dict[str, Any], card: dict[str, Any]) -> None:
         part = target.with_name(f".{target.name}.part")
         try:
             part.write_bytes(data)
-            os.replace(part, target)
+            part.replace(target)
         except OSError as error:
             part.unlink(missing_ok=True)
             raise CannotCreateError(f"{target}: cannot be written: {error.strerror}") from error

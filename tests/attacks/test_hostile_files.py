@@ -15,9 +15,7 @@ import pytest
 from mrikit.errors import DataError, MrikitError, TemporaryError, UnsafeError
 from mrikit.io import Geometry, Header, guard, open_reader, open_writer
 
-HEADER = Header(
-    "kspace", ("slice", "coil", "y", "x"), (3, 2, 8, 6), np.dtype("c8"), Geometry((1.0, 2.0, 3.0))
-)
+HEADER = Header("kspace", ("slice", "coil", "y", "x"), (3, 2, 8, 6), np.dtype("c8"), Geometry((1.0, 2.0, 3.0)))
 ARRAY = np.random.default_rng(1).standard_normal((3, 2, 8, 12)).astype("f4").view("c8")
 
 
@@ -86,9 +84,7 @@ def test_npz(tmp_path, name, says):
 
 
 def test_npy_of_a_terabyte_without_data(tmp_path):
-    refused(
-        npy(tmp_path / "a.npy", shape=(40, 32, 10_000, 10_000)), DataError, r"truncated: .* 1\.0 TB", "kspace"
-    )
+    refused(npy(tmp_path / "a.npy", shape=(40, 32, 10_000, 10_000)), DataError, r"truncated: .* 1\.0 TB", "kspace")
 
 
 def test_npy_slice_larger_than_memory_in_a_pipe(tmp_path, monkeypatch):
@@ -101,9 +97,7 @@ def test_npy_slice_larger_than_memory_in_a_pipe(tmp_path, monkeypatch):
 
 def test_npy_slice_larger_than_memory_with_its_data(tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "physical_memory", lambda: 100)
-    refused(
-        npy(tmp_path / "a.npy", data=bytes(3 * 2 * 8 * 6 * 8)), TemporaryError, "one slice needs 768 bytes"
-    )
+    refused(npy(tmp_path / "a.npy", data=bytes(3 * 2 * 8 * 6 * 8)), TemporaryError, "one slice needs 768 bytes")
 
 
 def test_npy_with_a_header_of_100_megabytes(tmp_path):
@@ -137,9 +131,7 @@ def test_npy_with_impossible_lengths(tmp_path, shape):
     refused(npy(tmp_path / "a.npy", shape=shape, data=bytes(1000)), DataError)
 
 
-@pytest.mark.parametrize(
-    "descr", ["<U9999999", "V8", "<f3", "<M8[s]", "S4", "", "f4,f4", [("a", "<f4")], None, 3]
-)
+@pytest.mark.parametrize("descr", ["<U9999999", "V8", "<f3", "<M8[s]", "S4", "", "f4,f4", [("a", "<f4")], None, 3])
 def test_npy_of_what_is_no_number(tmp_path, descr):
     refused(npy(tmp_path / "a.npy", descr=descr, data=bytes(1000)), DataError)
 
@@ -339,9 +331,7 @@ def test_gzip_bomb(tmp_path):
 
 
 def test_gzip_bomb_before_the_data(tmp_path):
-    refused(
-        nifti(tmp_path / "a.nii.gz", offset=1e9, data=bytes(20 << 20)), UnsafeError, r"a header of 1\.0 GB"
-    )
+    refused(nifti(tmp_path / "a.nii.gz", offset=1e9, data=bytes(20 << 20)), UnsafeError, r"a header of 1\.0 GB")
 
 
 def test_nifti_of_a_terabyte(tmp_path):

@@ -63,7 +63,9 @@ def write(folder: Path, shape: tuple[int, ...], seed: int = 1) -> tuple[Path, Pa
     kspace = mrikit.phantom((n_y, n_x), coils=coils, slices=slices, seed=seed)
     paths = folder / "scan.h5", folder / "scan.cfl"
     for path in paths:
-        with open_writer(path, Header("kspace", ("slice", "coil", "y", "x"), kspace.shape, kspace.dtype), force=True) as w:
+        with open_writer(
+            path, Header("kspace", ("slice", "coil", "y", "x"), kspace.shape, kspace.dtype), force=True
+        ) as w:
             for one in kspace:
                 w.write(one)
             w.finish()
@@ -100,8 +102,16 @@ def bench_startup(folder: Path, n: int) -> None:
     numpy = folder / "numpy_too.py"
     numpy.write_text("import numpy\n" + EMPTY)
     mask = [*MRIKIT, "mask", "--force", "--shape", "320,320", "--accel", "4", str(folder / "mask.npy")]
-    show("mrikit --help / empty Typer program", alternate(run([*MRIKIT, "--help"]), run([sys.executable, str(empty)]), 3 * n), 1.5)
-    show("mrikit mask / empty Typer program that imports NumPy", alternate(run(mask), run([sys.executable, str(numpy)]), 3 * n), 1.5)
+    show(
+        "mrikit --help / empty Typer program",
+        alternate(run([*MRIKIT, "--help"]), run([sys.executable, str(empty)]), 3 * n),
+        1.5,
+    )
+    show(
+        "mrikit mask / empty Typer program that imports NumPy",
+        alternate(run(mask), run([sys.executable, str(numpy)]), 3 * n),
+        1.5,
+    )
 
 
 def bench_recon(folder: Path, n: int) -> None:

@@ -22,17 +22,13 @@ COMMANDS = sorted(app.table())
 def loaded_by(code: str) -> set[str]:
     """Top-level and mrikit modules in `sys.modules` after running `code` in a fresh Python."""
     script = f"import sys\n{code}\nprint('\\n'.join(sys.modules), file=sys.__stdout__)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 
 @pytest.mark.parametrize("args", [["--help"], ["--version"], [], ["espirti"], ["--hlep"]])
 def test_the_front_page_imports_no_command_and_nothing_heavy(args: list[str]) -> None:
-    modules = loaded_by(
-        f"import os; sys.stdout = sys.stderr; from mrikit.cli.app import main; main({args!r})"
-    )
+    modules = loaded_by(f"import os; sys.stdout = sys.stderr; from mrikit.cli.app import main; main({args!r})")
 
     assert not modules & HEAVY
     assert not [name for name in modules if name.startswith("mrikit.cli.commands.")]
@@ -45,9 +41,7 @@ def test_importing_every_command_loads_nothing_heavy() -> None:
 
 
 def test_a_missing_input_is_found_out_before_anything_heavy_is_loaded() -> None:
-    modules = loaded_by(
-        "from mrikit.cli.app import main; assert main(['rss', 'nowhere.h5', 'out.npy']) == 66"
-    )
+    modules = loaded_by("from mrikit.cli.app import main; assert main(['rss', 'nowhere.h5', 'out.npy']) == 66")
 
     assert not modules & HEAVY
 
@@ -153,9 +147,7 @@ def test_a_command_file_is_a_door(name: str) -> None:
 
     assert len(source.splitlines()) <= 80
     assert not [node for node in nodes if isinstance(node, ast.Try)]
-    assert not [
-        n for n in nodes if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("print", "open")
-    ]
+    assert not [n for n in nodes if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("print", "open")]
 
 
 def test_every_command_file_is_in_the_table() -> None:
@@ -188,10 +180,7 @@ def test_help_onto_a_full_disk_fails(shell: Shell) -> None:
 def test_python_m_mrikit_is_mrikit() -> None:
     words = [sys.executable, "-m", "mrikit", "--version"]
 
-    assert (
-        subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout
-        == f"mrikit {__version__}\n".encode()
-    )
+    assert subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout == f"mrikit {__version__}\n".encode()
 
 
 @pytest.mark.slow

@@ -133,9 +133,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT)}
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_in_the_middle_of_a_stream_leaves_nothing_behind(
     tmp_path: Path, scan: Path, number: int, code: int
 ) -> None:
@@ -167,9 +165,7 @@ def test_a_reader_of_a_large_stream_that_goes_away_is_silent_and_141(shell: Shel
     assert result.stderr == ""
 
 
-def test_a_failed_stage_fails_the_pipeline_and_leaves_no_output(
-    shell: Shell, scan: Path, tmp_path: Path
-) -> None:
+def test_a_failed_stage_fails_the_pipeline_and_leaves_no_output(shell: Shell, scan: Path, tmp_path: Path) -> None:
     result = shell("mrikit rss nowhere.npy - | mrikit convert - out.npy")
 
     assert result.code != 0

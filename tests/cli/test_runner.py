@@ -124,9 +124,7 @@ def test_a_result_that_fails_its_check_names_the_slice_and_leaves_nothing(
     result = mrikit("spoil", how, "scan.npy", "out.npy", "--maps-out", "maps.h5", "--quiet")
 
     assert result.code == 1
-    assert (
-        result.stderr == f"mrikit spoil: out.npy: slice 1 of the result {what} (hint: nothing was written)\n"
-    )
+    assert result.stderr == f"mrikit spoil: out.npy: slice 1 of the result {what} (hint: nothing was written)\n"
     assert [path.name for path in tmp_path.iterdir()] == ["scan.npy"]
 
 
@@ -197,9 +195,7 @@ def test_numbers_of_slices_must_agree(scan: Path, tmp_path: Path, kspace: np.nda
         steps(a, b)
 
 
-def test_geometry_goes_from_the_first_input_to_the_output(
-    mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path
-) -> None:
+def test_geometry_goes_from_the_first_input_to_the_output(mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path) -> None:
     geometry = Geometry(voxel=(1.0, 2.0, 5.0))
     save(tmp_path / "scan.npy", kspace, "kspace", ("slice", "coil", "y", "x"), geometry=geometry)
     assert mrikit("rss", "scan.npy", "out.npy").code == 0
@@ -225,9 +221,7 @@ def test_part_chooses_and_nifti_gets_the_magnitude(
         np.testing.assert_allclose(read(tmp_path / name), image, rtol=1e-6, err_msg=name)
 
 
-def test_maps_beside_an_image_keep_their_phase(
-    mrikit: Mrikit, scan: Path, kspace: np.ndarray, tmp_path: Path
-) -> None:
+def test_maps_beside_an_image_keep_their_phase(mrikit: Mrikit, scan: Path, kspace: np.ndarray, tmp_path: Path) -> None:
     assert mrikit("spoil", "no", "scan.npy", "out.nii", "--maps-out", "maps.npy", "--part", "mag").code == 0
 
     np.testing.assert_array_equal(read(tmp_path / "maps.npy"), kspace)
@@ -236,9 +230,7 @@ def test_maps_beside_an_image_keep_their_phase(
 # after the work
 
 
-def test_history_has_the_command_without_folders_and_the_notes(
-    mrikit: Mrikit, scan: Path, tmp_path: Path
-) -> None:
+def test_history_has_the_command_without_folders_and_the_notes(mrikit: Mrikit, scan: Path, tmp_path: Path) -> None:
     assert mrikit("rss", str(scan), str(tmp_path / "out.npy")).code == 0
     assert mrikit("spoil", "no", "--seed", "7", str(scan), "out.h5").code == 0
 
@@ -322,9 +314,7 @@ def test_threads_are_limited_during_the_command_only(
 ) -> None:
     seen = []
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(
-        "mrikit.cli.run.Run.stream", lambda *_, **__: seen.append(os.environ["OMP_NUM_THREADS"])
-    )
+    monkeypatch.setattr("mrikit.cli.run.Run.stream", lambda *_, **__: seen.append(os.environ["OMP_NUM_THREADS"]))
     assert mrikit("spoil", "no", "scan.npy", "out.npy", "--threads", "3").code == 0
 
     assert seen == ["3"]

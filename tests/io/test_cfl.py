@@ -118,9 +118,7 @@ def test_bart_reads_what_is_written_and_is_read(tmp_path):
         subprocess.run(["bart", *words], cwd=tmp_path, check=True, capture_output=True)
 
     header, array = volume("maps", ("slice", "set", "coil", "y", "x"))
-    write(
-        tmp_path / "a.cfl", header, array, [{"command": ["x" * 100_000]}]
-    )  # a comment longer than any buffer
+    write(tmp_path / "a.cfl", header, array, [{"command": ["x" * 100_000]}])  # a comment longer than any buffer
     bart("scale", "2", "a", "b")
     with open_reader(tmp_path / "b", "maps") as reader:
         assert np.array_equal(reader.read(), 2 * array)

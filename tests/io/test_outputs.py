@@ -41,9 +41,7 @@ print("writing", flush=True)
 time.sleep(60)
 """
     output = tmp_path / f"out.{suffix}"
-    with subprocess.Popen(
-        [sys.executable, "-c", script, output], cwd=ROOT, stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", script, output], cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"writing\n"
         os.kill(process.pid, signal.SIGKILL)
     assert not output.exists() and all(path.suffix == ".part" for path in tmp_path.iterdir())

@@ -8,7 +8,13 @@ import torch
 from mrikit.arrays import to_numpy
 from mrikit.errors import DataError, UsageError
 from mrikit.physics.espirit import (
-    Polynomial, _exact, calibration_region, espirit, gram_on_grid, interpolate, positions,
+    Polynomial,
+    _exact,
+    calibration_region,
+    espirit,
+    gram_on_grid,
+    interpolate,
+    positions,
 )  # fmt: skip
 from mrikit.physics.masks import mask, undersample
 from mrikit.physics.phantom import scan

@@ -153,9 +153,7 @@ def test_noise_is_correlated_between_coils_and_proper():
     noise = phantom.noise((128, 128), 8, 2.0, rng(0)).reshape(8, -1)
     assert noise.dtype == np.complex64
     assert np.sqrt(np.mean(np.abs(noise) ** 2)) == pytest.approx(2.0, rel=0.02)
-    assert (
-        np.abs(noise @ noise.T).max() / noise.shape[1] < 0.15
-    )  # real and imaginary part: equal and independent
+    assert np.abs(noise @ noise.T).max() / noise.shape[1] < 0.15  # real and imaginary part: equal and independent
 
 
 @pytest.mark.parametrize("n_coils", [1, 2, 5, 8, 16, 32])
@@ -174,9 +172,7 @@ def test_coil_maps_are_normalised_smooth_and_distinct(n_coils, shape):
         assert bends < 0.25
         if n_coils > 1:
             assert rss.max() > 1.2
-            units = maps.reshape(n_coils, -1) / np.linalg.norm(
-                maps.reshape(n_coils, -1), axis=1, keepdims=True
-            )
+            units = maps.reshape(n_coils, -1) / np.linalg.norm(maps.reshape(n_coils, -1), axis=1, keepdims=True)
             overlap = np.abs(units @ units.conj().T) - np.eye(n_coils)
             assert overlap.max() < 0.995
         else:

@@ -16,11 +16,7 @@ from mrikit.axes import KINDS
 from mrikit.io import Geometry, Header, open_reader, open_writer
 
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False)
-    | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=5,
 )
@@ -52,11 +48,7 @@ def volumes(draw):
     axes = draw(st.sampled_from(KINDS[kind]))
     shape = tuple(draw(st.integers(1, 6)) for _ in axes)
     dtype = (
-        "?"
-        if kind == "mask"
-        else "c8"
-        if kind in ("kspace", "maps", "noise")
-        else draw(st.sampled_from(["c8", "f4"]))
+        "?" if kind == "mask" else "c8" if kind in ("kspace", "maps", "noise") else draw(st.sampled_from(["c8", "f4"]))
     )
     mask = None
     if kind == "kspace" and draw(st.booleans()):

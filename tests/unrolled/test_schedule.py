@@ -3,6 +3,8 @@
 Expected figures: an independent check in NumPy (n = 16, 7 lines, sigma = 0.2, start 0.5 away from x_1).
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -49,7 +51,7 @@ class Gaussian:
 
     def integrate(self, n_unrolls: int, *, start: np.ndarray, power: float = 0.0, naive: bool = False) -> np.ndarray:
         x, grid = start, times(n_unrolls, power)
-        for t, t_next in zip(grid, grid[1:], strict=False):
+        for t, t_next in itertools.pairwise(grid):
             x = step(x, self.x0hat(x, t, naive=naive), t, t_next)
         return x
 
@@ -65,7 +67,9 @@ def problem() -> Gaussian:
 
 @pytest.mark.parametrize("power", [0, 1, 2])
 def test_the_error_falls_as_one_over_the_number_of_steps(problem, power):
-    errors = [relative(problem.integrate(k, start=problem.z, power=power), problem.exact_end()) for k in (128, 256, 512)]
+    errors = [
+        relative(problem.integrate(k, start=problem.z, power=power), problem.exact_end()) for k in (128, 256, 512)
+    ]
     assert errors[2] / errors[1] == pytest.approx(0.5, abs=0.01)
     assert errors[2] < 5e-3
 
@@ -97,7 +101,7 @@ def test_the_grid(n_unrolls, power):
     assert grid[0] == 1
     assert grid[-1] == 0
     assert np.all(np.diff(grid) < 0)
-    weights = [step_weight(t, u) for t, u in zip(grid, grid[1:], strict=False)]
+    weights = [step_weight(t, u) for t, u in itertools.pairwise(grid)]
     assert weights[-1] == 1  # the last step takes the whole x0hat
     if power == 0:
         assert np.allclose(weights, [1 / (n_unrolls - k) for k in range(n_unrolls)])

@@ -12,9 +12,7 @@ from mrikit.cli.runner import Run, command
 
 
 @command(
-    examples=[
-        ("mrikit compress --coils 8 scan.h5 small.h5", "the eight virtual coils that hold most energy")
-    ],
+    examples=[("mrikit compress --coils 8 scan.h5 small.h5", "the eight virtual coils that hold most energy")],
     uses=["device", "threads"],
 )
 def compress(

@@ -31,9 +31,7 @@ def espirit(
     threshold: Annotated[
         float, typer.Option(help="Singular values kept: s_j^2 above this times s_0^2.", min=0, max=1)
     ] = 0.001,
-    crop: Annotated[
-        float, typer.Option(help="Voxels with an eigenvalue up to this get no maps.", min=0, max=1)
-    ] = 0.8,
+    crop: Annotated[float, typer.Option(help="Voxels with an eigenvalue up to this get no maps.", min=0, max=1)] = 0.8,
     sets: Annotated[int, typer.Option(help="Sets of maps.", min=1, max=8)] = 1,
 ) -> None:
     """Estimate coil maps from the fully sampled centre of k-space.

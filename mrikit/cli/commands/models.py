@@ -17,7 +17,9 @@ from mrikit.cli.runner import Run, command
 )
 def models(
     run: Run,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this model's card.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show this model's card.", show_default=False)
+    ] = None,
 ) -> None:
     """List the default weights, or show the card of one."""
     from mrikit import weights

@@ -13,9 +13,7 @@ from mrikit.cli.runner import Run, command
     ],
     uses=["device", "threads"],
 )
-def mvue(
-    run: Run, in_: params.Kspace, maps: params.Maps, out: params.Output, part: params.Part = "auto"
-) -> None:
+def mvue(run: Run, in_: params.Kspace, maps: params.Maps, out: params.Output, part: params.Part = "auto") -> None:
     """Combine coil images with their maps: the minimum-variance unbiased estimate.
 
     sum_c conj(maps_c) F^-1(k)_c / sqrt(sum_c |maps_c|^2), complex, in the units of the k-space (Jalal 2021).

@@ -23,18 +23,12 @@ def pics(
     in_: params.Kspace,
     maps: params.Maps,
     out: params.Output,
-    reg: Annotated[
-        Literal["wavelet", "tv", "l2"], typer.Option(metavar="R", help="wavelet, tv or l2.")
-    ] = "wavelet",
+    reg: Annotated[Literal["wavelet", "tv", "l2"], typer.Option(metavar="R", help="wavelet, tv or l2.")] = "wavelet",
     lamda: Annotated[
         float | None,
-        typer.Option(
-            "--lambda", help="Weight: 0.005 for wavelet and tv, 0.01 for l2.", min=0, show_default=False
-        ),
+        typer.Option("--lambda", help="Weight: 0.005 for wavelet and tv, 0.01 for l2.", min=0, show_default=False),
     ] = None,
-    iters: Annotated[
-        int | None, typer.Option(help="Iterations: 100, for l2 30.", min=1, show_default=False)
-    ] = None,
+    iters: Annotated[int | None, typer.Option(help="Iterations: 100, for l2 30.", min=1, show_default=False)] = None,
     part: params.Part = "auto",
 ) -> None:
     """Parallel imaging and compressed sensing: the classical baseline.

@@ -31,6 +31,4 @@ def whiten(
     from mrikit.physics.coils import whiten
 
     samples = None if noise is None else run.read(noise, "noise")
-    run.stream(
-        partial(whiten, noise=samples), [run.open(in_, "kspace")], out, kind="kspace", device=run.device
-    )
+    run.stream(partial(whiten, noise=samples), [run.open(in_, "kspace")], out, kind="kspace", device=run.device)
