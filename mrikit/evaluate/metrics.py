@@ -51,7 +51,7 @@ def metrics(reference: np.ndarray, image: np.ndarray, *, mask_level: float = 0.0
     """
     if reference.shape != image.shape:
         raise DataError(
-            f"the reference is {describe(reference.shape)}, the image {describe(image.shape)}; they must be of one shape"
+            f"the reference is {describe(reference.shape)}, the image {describe(image.shape)}, expected one shape"
         )
     a, b = (np.abs(np.atleast_3d(v) if v.ndim < 3 else v).astype(np.float64) for v in (reference, image))
     if reference.ndim == 2:

@@ -42,7 +42,8 @@ def mask(
     from mrikit.physics.masks import acceleration, mask
 
     run.require_one_of(("--like", like), ("--shape", shape))
-    drawn = mask(shape or run.open(like).header.shape[-2:], accel, kind=kind, acs=acs, axis=axis, seed=run.seed)
+    matrix = shape if like is None else run.open(like).header.shape[-2:]
+    drawn = mask(matrix, accel, kind=kind, acs=acs, axis=axis, seed=run.seed)
     achieved = acceleration(drawn)
     run.write(drawn, out, "mask")
     run.note(

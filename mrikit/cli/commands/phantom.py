@@ -36,7 +36,8 @@ def phantom(
 ) -> None:
     """Simulate a fully sampled multi-coil scan.
 
-    Anatomy, phase, coil maps and correlated noise are drawn by the seed. Coils are loops around the object by Biot and Savart's law. The field of view is 220 mm.
+    Anatomy, phase, coil maps and correlated noise are drawn by the seed. Coils are loops around the object by Biot and
+    Savart's law. The field of view is 220 mm.
     """
     from mrikit.io import Geometry
     from mrikit.physics.phantom import scan

@@ -33,9 +33,9 @@ def pics(
 ) -> None:
     """Parallel imaging and compressed sensing: the classical baseline.
 
-    Through SigPy: min_x 1/2 ||A x - y||^2 + lambda R(x), with R the l1 norm of wavelet coefficients (Lustig 2007), total variation
-    (Block 2007), or, for l2, |x|^2 by conjugate gradients (Pruessmann 2001). lambda counts in units of the 0.99
-    quantile of the zero-filled image, so one value serves every scan.
+    Through SigPy: min_x 1/2 ||A x - y||^2 + lambda R(x), with R the l1 norm of wavelet coefficients (Lustig 2007) or
+    total variation (Block 2007); or, for l2, |x|^2 by conjugate gradients (Pruessmann 2001). lambda counts in units of
+    the 0.99 quantile of the zero-filled image, so one value serves every scan.
     """
     from mrikit.classical.pics import pics
 
