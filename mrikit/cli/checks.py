@@ -9,6 +9,8 @@ from mrikit.errors import DataError, ResultError
 from mrikit.io import Header, Reader
 
 _COMPLEX_KINDS = ("kspace", "maps", "noise")
+#: Beyond these magnitudes of k-space, sums of squares leave complex64 and a result is silently wrong.
+SMALLEST, LARGEST = 1e-15, 1e15
 
 
 def check_header(reader: Reader) -> None:
@@ -18,17 +20,23 @@ def check_header(reader: Reader) -> None:
 
 
 def check_input(reader: Reader, index: int, array: np.ndarray) -> None:
-    """Raise DataError if the slice has NaN or infinity, or is k-space or a mask without a single sample."""
+    """Raise DataError if the slice has NaN, infinity or numbers near them, or k-space or a mask has no sample."""
     header = reader.header
     if not all_finite(array):
         raise DataError(
             f"{reader.name}: {header.kind} has NaN or infinity at {_first_bad(array, header, index)}",
             hint="counting from 0; the file was damaged, or scaled beyond its dtype, before mrikit read it",
         )
-    if header.kind == "kspace" and not array.any():
+    largest = float(np.abs(array).max()) if header.kind in ("kspace", "noise") else None
+    if header.kind == "kspace" and largest == 0:
         raise DataError(
             f"{reader.name}: k-space is zero everywhere in slice {index}, expected samples",
             hint="counting from 0; was the slice acquired?",
+        )
+    if largest and not SMALLEST <= largest <= LARGEST:
+        raise DataError(
+            f"{reader.name}: the largest sample is {largest:.3g}, expected {SMALLEST:g} to {LARGEST:g}",
+            hint="squares of such numbers are none in complex64; scale the data and save them again",
         )
     if header.kind == "mask" and not array.any():
         where = f" in slice {index}" if header.sliced else ""

@@ -110,9 +110,7 @@ def test_part_chooses_in_every_format(mrikit: Mrikit, tmp_path: Path, part: str,
     np.testing.assert_allclose(found, parts[part](image), rtol=1e-5, atol=1e-6)
 
 
-def test_maps_that_are_zero_everywhere_give_a_result_that_fails_its_check(
-    mrikit: Mrikit, tmp_path: Path
-) -> None:
+def test_maps_that_are_zero_everywhere_give_a_result_that_fails_its_check(mrikit: Mrikit, tmp_path: Path) -> None:
     save(tmp_path / "maps.npy", np.zeros((1, 4, 64, 64), np.complex64), "maps")
     result = mrikit("mvue", "scan.h5", "maps.npy", "image.nii")
 
@@ -148,9 +146,7 @@ def test_a_noise_scan_of_other_coils_is_refused_with_both_numbers(mrikit: Mrikit
     assert result.stderr == "mrikit whiten: noise.npy, scan.h5: noise has 3 coils, k-space has 4\n"
 
 
-def test_coils_that_are_copies_cannot_be_whitened_and_the_hint_says_what_can(
-    mrikit: Mrikit, tmp_path: Path
-) -> None:
+def test_coils_that_are_copies_cannot_be_whitened_and_the_hint_says_what_can(mrikit: Mrikit, tmp_path: Path) -> None:
     kspace = simulated().kspace[:1].copy()
     kspace[:, 3] = kspace[:, 0]
     save(tmp_path / "copies.npy", kspace, "kspace")

@@ -33,14 +33,10 @@ class Tool:
 
 TOOLS = {
     "rss": Tool(("rss", "SCAN"), "image", lambda k, maps, mask: api.rss(k)),
-    "espirit": Tool(
-        ("espirit", "--crop", "0.7", "SCAN"), "maps", lambda k, maps, mask: api.espirit(k, crop=0.7)
-    ),
+    "espirit": Tool(("espirit", "--crop", "0.7", "SCAN"), "maps", lambda k, maps, mask: api.espirit(k, crop=0.7)),
     "mvue": Tool(("mvue", "SCAN", "maps.npy"), "image", lambda k, maps, mask: api.mvue(k, maps)),
     "whiten": Tool(("whiten", "SCAN"), "kspace", lambda k, maps, mask: api.whiten(k)),
-    "compress": Tool(
-        ("compress", "--coils", "2", "SCAN"), "kspace", lambda k, maps, mask: api.compress(k, 2)
-    ),
+    "compress": Tool(("compress", "--coils", "2", "SCAN"), "kspace", lambda k, maps, mask: api.compress(k, 2)),
     "undersample": Tool(
         ("undersample", "SCAN", "mask.npy"),
         "kspace",
@@ -72,9 +68,7 @@ def files(tmp_path: Path) -> None:
 
 
 @every_tool
-def test_the_output_is_what_the_library_returns_slice_by_slice(
-    mrikit: Mrikit, tmp_path: Path, tool: Tool
-) -> None:
+def test_the_output_is_what_the_library_returns_slice_by_slice(mrikit: Mrikit, tmp_path: Path, tool: Tool) -> None:
     result = mrikit(*tool.line("out.npy"), "--quiet")
 
     assert (result.code, result.stdout, result.stderr) == (0, b"", "")
@@ -149,6 +143,19 @@ def test_the_history_grows_by_the_command(mrikit: Mrikit, tmp_path: Path, tool: 
     assert last["inputs"].keys() == used
     assert last["device"] == ("cpu" if tool.device else None)
     assert str(tmp_path) not in str(last)
+
+
+@every_tool
+@pytest.mark.parametrize("scale", [2.0**-40, 2.0**40])
+def test_the_scale_of_the_scan_does_not_matter(mrikit: Mrikit, tmp_path: Path, tool: Tool, scale: float) -> None:
+    """Powers of two, so that nothing but an underflow or an overflow could make a difference."""
+    save(tmp_path / "scaled.npy", simulated().kspace * np.float32(scale), "kspace")
+    assert mrikit(*tool.line("out.npy"), "--quiet").code == 0
+    assert mrikit(*tool.line("other.npy", "scaled.npy"), "--quiet").code == 0
+
+    out, other = read(tmp_path / "out.npy"), read(tmp_path / "other.npy")
+    expected = out if tool.words[0] in ("espirit", "whiten") else out * np.float32(scale)
+    assert np.linalg.norm(other - expected) < 1e-4 * np.linalg.norm(expected)
 
 
 @every_tool

@@ -63,9 +63,7 @@ def test_info_of_a_mask_counts_its_samples(mrikit: Mrikit, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["copy.npy", "copy.h5", "copy.cfl"])
-def test_convert_changes_no_value(
-    mrikit: Mrikit, scan: Path, kspace: np.ndarray, tmp_path: Path, name: str
-) -> None:
+def test_convert_changes_no_value(mrikit: Mrikit, scan: Path, kspace: np.ndarray, tmp_path: Path, name: str) -> None:
     assert mrikit("convert", "scan.npy", name).code == 0
 
     with open_reader(tmp_path / name) as reader:
@@ -76,9 +74,7 @@ def test_convert_changes_no_value(
 def test_convert_lets_a_pipe_reach_where_hdf5_cannot(
     shell: Shell, scan: Path, kspace: np.ndarray, tmp_path: Path
 ) -> None:
-    assert (
-        shell("mrikit convert scan.npy scan.h5 && mrikit convert scan.h5:kspace - | cat > copy.npy").code == 0
-    )
+    assert shell("mrikit convert scan.npy scan.h5 && mrikit convert scan.h5:kspace - | cat > copy.npy").code == 0
 
     np.testing.assert_array_equal(np.load(tmp_path / "copy.npy"), kspace)
 

@@ -88,9 +88,7 @@ def test_cite_prints_bibtex_of_everything(mrikit: Mrikit) -> None:
     assert "2512.03020" in text
 
 
-@pytest.mark.parametrize(
-    ("name", "keys"), [("espirit", {"espirit"}), ("pics", {"cg-sense", "sparse-mri", "sigpy"})]
-)
+@pytest.mark.parametrize(("name", "keys"), [("espirit", {"espirit"}), ("pics", {"cg-sense", "sparse-mri", "sigpy"})])
 def test_cite_finds_by_method_and_by_command(mrikit: Mrikit, name: str, keys: set[str]) -> None:
     assert mrikit("cite", name, "--json").json["references"].keys() == keys
 

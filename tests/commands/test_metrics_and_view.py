@@ -44,10 +44,7 @@ def test_metrics_are_scikit_images_and_nmse_its_definition(mrikit: Mrikit, tmp_p
         scores = result.json["metrics"][name]
         peak = reference.max()
         psnr = peak_signal_noise_ratio(reference, image, data_range=peak)
-        ssim = [
-            structural_similarity(r, i, data_range=peak, win_size=7)
-            for r, i in zip(reference, image, strict=True)
-        ]
+        ssim = [structural_similarity(r, i, data_range=peak, win_size=7) for r, i in zip(reference, image, strict=True)]
         nmse = np.linalg.norm(image - reference) ** 2 / np.linalg.norm(reference) ** 2
         assert scores["volume"]["psnr"] == pytest.approx(psnr, abs=1e-6)
         assert scores["volume"]["ssim"] == pytest.approx(np.mean(ssim), abs=1e-6)
@@ -178,9 +175,7 @@ def test_the_end_of_a_pipe(shell: Shell, tmp_path: Path) -> None:
     picture(tmp_path / "slice.png")
 
 
-def test_several_volumes_need_a_reference_rather_than_the_first_being_shown(
-    mrikit: Mrikit, tmp_path: Path
-) -> None:
+def test_several_volumes_need_a_reference_rather_than_the_first_being_shown(mrikit: Mrikit, tmp_path: Path) -> None:
     result = mrikit("view", "reference.nii", "a.nii", "out.png")
 
     assert (result.code, result.stderr.count("\n")) == (2, 1)
@@ -207,9 +202,7 @@ def test_two_files_of_one_name_are_two_columns(mrikit: Mrikit, tmp_path: Path) -
         ("--against maps.npy reference.nii", 65, "maps.npy: holds maps, expected image"),
     ],
 )
-def test_what_cannot_be_shown_is_refused(
-    mrikit: Mrikit, tmp_path: Path, words: str, code: int, text: str
-) -> None:
+def test_what_cannot_be_shown_is_refused(mrikit: Mrikit, tmp_path: Path, words: str, code: int, text: str) -> None:
     result = mrikit("view", *words.split(), "out.png")
 
     assert (result.code, result.stderr.count("\n")) == (code, 1)

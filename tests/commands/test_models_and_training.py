@@ -58,9 +58,7 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_two_steps_of_training_give_weights_that_reconstruct(
-    mrikit: Mrikit, images: Path, tmp_path: Path
-) -> None:
+def test_two_steps_of_training_give_weights_that_reconstruct(mrikit: Mrikit, images: Path, tmp_path: Path) -> None:
     result = mrikit("unroll-train", "--steps", "2", "--seed", "3", "images.npy", "own.safetensors")
 
     assert result.code == 0, result.stderr
@@ -80,9 +78,7 @@ def test_two_steps_of_training_give_weights_that_reconstruct(
 
 
 @pytest.mark.slow
-def test_a_seed_is_a_training_run_and_resuming_it_is_exact(
-    mrikit: Mrikit, images: Path, tmp_path: Path
-) -> None:
+def test_a_seed_is_a_training_run_and_resuming_it_is_exact(mrikit: Mrikit, images: Path, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     base = ["unroll-train", "--simulated", "0.5", "--crops", "1", "images.npy", "--quiet"]
     assert mrikit(*base, "--steps", "2", "own.safetensors").code == 0
@@ -140,9 +136,7 @@ LET_THROUGH = pytest.mark.xfail(strict=True, reason="train.data lets NumPy's err
     "what",
     ["shape", *(pytest.param(w, marks=LET_THROUGH) for w in ("truncated", "pickled", "text", "empty"))],
 )
-def test_images_that_are_none_are_refused_by_name(
-    mrikit: Mrikit, images: Path, tmp_path: Path, what: str
-) -> None:
+def test_images_that_are_none_are_refused_by_name(mrikit: Mrikit, images: Path, tmp_path: Path, what: str) -> None:
     if what == "truncated":
         images.write_bytes(images.read_bytes()[:1000])
     elif what == "pickled":

@@ -35,9 +35,7 @@ def zero_filled() -> np.ndarray:
     return coil_images / np.sqrt((np.abs(simulated().maps) ** 2).sum(axis=1))
 
 
-def test_without_regularisation_and_without_undersampling_it_is_the_mvue(
-    mrikit: Mrikit, tmp_path: Path
-) -> None:
+def test_without_regularisation_and_without_undersampling_it_is_the_mvue(mrikit: Mrikit, tmp_path: Path) -> None:
     save(tmp_path / "full.npy", simulated().kspace, "kspace")
     assert mrikit("pics", "--reg", "l2", "--lambda", "0", "full.npy", "maps.npy", "out.npy").code == 0
 
@@ -108,9 +106,7 @@ def test_the_sparse_baselines_beat_zero_filling_and_scale_with_the_scan(
 @pytest.mark.slow
 @pytest.mark.parametrize("reg", ["wavelet", "tv"])
 @pytest.mark.xfail(strict=True, reason="SigPy's step length starts from NumPy's global random state")
-def test_the_sparse_baselines_give_the_same_image_every_time(
-    mrikit: Mrikit, tmp_path: Path, reg: str
-) -> None:
+def test_the_sparse_baselines_give_the_same_image_every_time(mrikit: Mrikit, tmp_path: Path, reg: str) -> None:
     for name in ("a.npy", "b.npy"):
         assert mrikit("pics", "--reg", reg, "--iters", "20", "under.npy", "maps.npy", name).code == 0
 

@@ -14,9 +14,7 @@ def root_sum_of_squares(kspace: np.ndarray) -> np.ndarray:
     return np.sqrt((np.abs(images) ** 2).sum(axis=1))
 
 
-def test_rss_is_the_root_of_the_sum_of_squares(
-    mrikit: Mrikit, scan: Path, kspace: np.ndarray, tmp_path: Path
-) -> None:
+def test_rss_is_the_root_of_the_sum_of_squares(mrikit: Mrikit, scan: Path, kspace: np.ndarray, tmp_path: Path) -> None:
     result = mrikit("rss", "scan.npy", "out.npy")
 
     assert (result.code, result.stdout, result.stderr) == (0, b"", "")
@@ -37,9 +35,7 @@ def test_rss_refuses_an_image(mrikit: Mrikit, scan: Path) -> None:
     assert (result.code, result.stderr) == (65, "mrikit rss: image.npy: holds image, expected kspace\n")
 
 
-def test_a_truncated_stream_is_an_error_and_leaves_nothing(
-    mrikit: Mrikit, scan: Path, tmp_path: Path
-) -> None:
+def test_a_truncated_stream_is_an_error_and_leaves_nothing(mrikit: Mrikit, scan: Path, tmp_path: Path) -> None:
     data = scan.read_bytes()
     for n in (len(data) // 2, len(data) - 4):
         result = mrikit("rss", "-", "out.npy", stdin=data[:n])

@@ -36,9 +36,7 @@ def scan(tmp_path: Path) -> Path:
         ("--matrix 32 --anatomy shepp-logan --coils 32", {"matrix": 32, "anatomy": "shepp-logan", "coils": 32}),
     ],
 )
-def test_the_phantom_is_the_librarys(
-    mrikit: Mrikit, tmp_path: Path, words: str, options: dict[str, object]
-) -> None:
+def test_the_phantom_is_the_librarys(mrikit: Mrikit, tmp_path: Path, words: str, options: dict[str, object]) -> None:
     result = mrikit("phantom", *words.split(), "scan.h5")
 
     assert (result.code, result.stdout, result.stderr) == (0, b"", "")
@@ -75,9 +73,7 @@ def test_a_seed_is_a_phantom(mrikit: Mrikit, tmp_path: Path) -> None:
         ("--anatomy heart", "invalid value for '--anatomy'"),
     ],
 )
-def test_a_phantom_that_cannot_be_is_a_usage_error(
-    mrikit: Mrikit, tmp_path: Path, words: str, text: str
-) -> None:
+def test_a_phantom_that_cannot_be_is_a_usage_error(mrikit: Mrikit, tmp_path: Path, words: str, text: str) -> None:
     result = mrikit("phantom", *words.split(), "scan.npy")
 
     assert (result.code, result.stderr.count("\n")) == (2, 1)
@@ -105,6 +101,26 @@ def test_a_mask_has_the_acceleration_asked_for_and_says_so(
     assert report["achieved_accel"] == pytest.approx(mask.size / mask.sum())
     n = mask.size if plane else 64 if axis == "x" else 45
     assert abs(n / report["achieved_accel"] - n / 4) <= 1
+
+
+def test_a_masks_history_tells_how_it_was_drawn(mrikit: Mrikit, scan: Path, tmp_path: Path) -> None:
+    assert mrikit("mask", "--like", "scan.h5", "--accel", "5", "--seed", "7", "mask.npy", "--quiet").code == 0
+    (step,) = history(tmp_path / "mask.npy")
+
+    assert step["command"] == [
+        "mrikit",
+        "mask",
+        "--like",
+        "scan.h5",
+        "--accel",
+        "5",
+        "--seed",
+        "7",
+        "mask.npy",
+        "--quiet",
+    ]
+    assert (step["seed"], step["inputs"]) == (7, {})  # of the scan only the header was read
+    assert step["facts"] == {"requested_accel": 5, "achieved_accel": 64 / 13, "n_sampled": 13}
 
 
 def test_people_are_told_the_acceleration_too(mrikit: Mrikit) -> None:
@@ -141,9 +157,7 @@ def test_the_matrix_comes_from_one_place(mrikit: Mrikit, scan: Path, given: tupl
         ("--accel 4 --axis z", "'--axis'"),
     ],
 )
-def test_a_mask_that_cannot_be_is_a_usage_error(
-    mrikit: Mrikit, tmp_path: Path, words: str, text: str
-) -> None:
+def test_a_mask_that_cannot_be_is_a_usage_error(mrikit: Mrikit, tmp_path: Path, words: str, text: str) -> None:
     result = mrikit("mask", "--shape", "64", *words.split(), "mask.npy")
 
     assert (result.code, result.stderr.count("\n")) == (2, 1)
@@ -187,9 +201,7 @@ def test_what_the_mask_leaves_out_is_zero_and_the_rest_as_it_was(
 
 
 @pytest.mark.parametrize("kind", ["lines", "points"])
-def test_every_slice_can_have_a_mask_of_its_own(
-    mrikit: Mrikit, scan: Path, tmp_path: Path, kind: str
-) -> None:
+def test_every_slice_can_have_a_mask_of_its_own(mrikit: Mrikit, scan: Path, tmp_path: Path, kind: str) -> None:
     masks = np.stack([api.mask((64, 64), 3, kind=k, seed=1) for k in ("random", "gaussian")])
     if kind == "points":
         masks = np.stack([api.mask((64, 64), 3, kind=k, seed=1) for k in ("poisson", "radial")])
@@ -213,8 +225,6 @@ def test_a_mask_goes_straight_from_mask_into_undersample(shell: Shell, scan: Pat
     result = shell(line)
 
     assert (result.code, result.stderr) == (0, "")
-    np.testing.assert_array_equal(
-        read(tmp_path / "under.h5"), simulated().kspace * api.mask((64, 64), 4)
-    )
+    np.testing.assert_array_equal(read(tmp_path / "under.h5"), simulated().kspace * api.mask((64, 64), 4))
     commands = [step["command"][1] for step in history(tmp_path / "under.h5")]
     assert commands == ["mask", "undersample"]

@@ -1,0 +1,121 @@
+"""Every script of examples/ runs as it stands, from an empty folder, and makes what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scans import PLACED, ROOT, opened, read, save, simulated
+
+EXAMPLES = ROOT / "examples"
+NAMES = (
+    "01-main-job.sh",
+    "02-one-pipe.sh",
+    "03-masks-and-baselines.sh",
+    "04-python.py",
+    "05-a-folder-of-scans.sh",
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path, mrikit_bin: Path):
+    """`run("02-one-pipe.sh", "scan.h5", "out.png")` runs an example in `tmp_path`."""
+    env = os.environ | {"PATH": f"{mrikit_bin}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+    def call(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        program = sys.executable if name.endswith(".py") else "sh"
+        line = [program, EXAMPLES / name, *words]
+        return subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+
+    return call
+
+
+def is_picture(path: Path) -> bool:
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 5000
+
+
+def scores(text: str) -> dict[str, tuple[float, float]]:
+    """PSNR and SSIM of every image in what `mrikit metrics` prints."""
+    rows = re.findall(r"^(\S+\.nii) +(\S+) +(\S+)", text, re.MULTILINE)
+    return {name: (float(psnr), float(ssim)) for name, psnr, ssim in rows}
+
+
+def test_every_example_is_tested_here() -> None:
+    assert sorted(path.name for path in EXAMPLES.iterdir() if path.is_file()) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".sh")])
+def test_every_script_is_posix_and_stops_at_the_first_error(name: str) -> None:
+    path = EXAMPLES / name
+
+    assert path.read_text().startswith("#!/bin/sh\n")
+    assert "\nset -eu\n" in path.read_text()
+    assert os.access(path, os.X_OK)
+    subprocess.run(["sh", "-n", path], check=True)
+
+
+def test_one_pipe(run, tmp_path: Path) -> None:
+    save(tmp_path / "scan.h5", simulated().kspace, "kspace")
+    done = run("02-one-pipe.sh", "scan.h5", "slice.png")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert is_picture(tmp_path / "slice.png")
+    assert {path.name for path in tmp_path.iterdir()} == {"scan.h5", "slice.png"}
+
+
+@pytest.mark.slow
+def test_the_main_job(run, tmp_path: Path) -> None:
+    for _ in range(2):  # it can be run again
+        done = run("01-main-job.sh", "there")
+
+        assert done.returncode == 0, done.stderr
+        found = scores(done.stdout)
+        assert found.keys() == {"zero_filled.nii", "out.nii"}
+        assert done.stdout.rstrip().endswith("there/demo.png")
+        assert is_picture(tmp_path / "there" / "demo.png")
+    assert opened(tmp_path / "there" / "out.nii").header.shape == (1, 320, 320)
+    assert {path.name for path in tmp_path.iterdir()} == {"there"}
+
+
+@pytest.mark.slow
+def test_masks_and_baselines(run, tmp_path: Path) -> None:
+    save(tmp_path / "scan.h5", simulated(96, 6, 1).kspace, "kspace", geometry=PLACED)
+    done = run("03-masks-and-baselines.sh", "scan.h5", "compared")
+
+    assert done.returncode == 0, done.stderr
+    assert scores(done.stdout).keys() == {"l2.nii", "wavelet.nii", "flat.nii"}
+    assert is_picture(tmp_path / "compared" / "comparison.png")
+    assert opened(tmp_path / "compared" / "wavelet.nii").header.geometry == PLACED
+
+
+@pytest.mark.slow
+def test_python(run) -> None:
+    done = run("04-python.py")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"PSNR \d+\.\d dB, SSIM 0\.\d{3}\n", done.stdout)
+
+
+@pytest.mark.slow
+def test_a_folder_of_scans(run, tmp_path: Path) -> None:
+    """A broken scan does not stop the others, and what is finished is not done again."""
+    (tmp_path / "scans").mkdir()
+    for name, seed in (("a", 1), ("b", 2)):
+        save(tmp_path / "scans" / f"{name}.h5", simulated(64, 3, 1, seed).kspace, "kspace")
+    (tmp_path / "scans" / "broken.h5").write_text("no scan")
+    done = run("05-a-folder-of-scans.sh", "scans", "images")
+
+    assert done.returncode == 0
+    assert "scans/broken.h5: exit 65" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["a.nii", "b.nii"]
+    assert not np.array_equal(read(tmp_path / "images" / "a.nii"), read(tmp_path / "images" / "b.nii"))
+
+    before = (tmp_path / "images" / "a.nii").stat().st_mtime_ns
+    again = run("05-a-folder-of-scans.sh", "scans", "images")
+    assert again.stderr.count("\n") == 2  # the broken one, again
+    assert (tmp_path / "images" / "a.nii").stat().st_mtime_ns == before
