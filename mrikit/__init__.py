@@ -24,7 +24,7 @@ _API = {
     "phantom": "mrikit.physics.phantom:phantom",
     "pics": "mrikit.classical.pics:pics",
     "rss": "mrikit.physics.coils:rss",
-    "undersample": "mrikit.physics.masks:undersample",
+    "undersample": "mrikit.physics.sampling:undersample",
     "whiten": "mrikit.physics.coils:whiten",
 }
 

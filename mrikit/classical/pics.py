@@ -8,7 +8,7 @@ import numpy as np
 
 from mrikit.errors import UsageError
 from mrikit.physics.coils import require_fit
-from mrikit.physics.masks import sampling
+from mrikit.physics.sampling import sampling
 from mrikit.physics.sense import Sense
 
 REGULARISERS = ("wavelet", "tv", "l2")

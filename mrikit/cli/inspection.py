@@ -11,7 +11,7 @@ import numpy as np
 from mrikit import axes
 from mrikit.io import Reader
 from mrikit.io.formats import describe
-from mrikit.physics.masks import acceleration, calibration_extent, sampling
+from mrikit.physics.sampling import acceleration, calibration_extent, sampling
 
 
 def inspect(reader: Reader, slices: Iterable[np.ndarray]) -> dict[str, Any]:

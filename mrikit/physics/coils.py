@@ -6,7 +6,7 @@ from mrikit.arrays import Array, namespace
 from mrikit.axes import describe, require_match
 from mrikit.errors import DataError, UsageError
 from mrikit.physics.fourier import ifft2c
-from mrikit.physics.masks import centre
+from mrikit.physics.sampling import centre
 
 
 def rss(kspace: Array) -> Array:

@@ -19,7 +19,7 @@ from typing import Any
 from mrikit.arrays import Array, namespace
 from mrikit.axes import describe
 from mrikit.errors import DataError, UsageError
-from mrikit.physics.masks import calibration_extent, centre, sampling
+from mrikit.physics.sampling import calibration_extent, centre, sampling
 
 COARSE_ITERS = 30
 FINE_ITERS = 2

@@ -1,4 +1,4 @@
-"""Sampling masks with the acceleration that was asked for, and what a mask or a scan says about its sampling.
+"""Sampling masks with exactly the acceleration that was asked for.
 
 Lines are phase encodes: a line mask along x has shape (x,) and keeps whole columns, readout y included.
 2-D masks have shape (y, x). True is sampled. Every budget counts the fully sampled centre (ACS).
@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mrikit.errors import DataError, UsageError
+from mrikit.errors import UsageError
+from mrikit.physics.sampling import centre
 from mrikit.rng import generator
 
 LINE_KINDS = ("random", "equispaced", "gaussian")
@@ -89,122 +90,6 @@ def acs_lines(n: int, accel: float) -> int:
 
 def _wanted_acs(n: int, accel: float) -> int:
     return max(12, round((0.08 if accel <= 6 else 0.04) * n))
-
-
-def centre(n: int, length: int) -> slice:
-    """The `length` indices of an axis of `n` whose own centre, length // 2, falls on the centre n // 2.
-
-    A crop to this slice therefore is a centred k-space again. For even n it is fastMRI's choice; for odd n
-    and even length fastMRI starts one index later, which puts the crop's centre beside the zero frequency.
-    """
-    start = n // 2 - length // 2
-    return slice(start, start + length)
-
-
-def acceleration(mask: np.ndarray) -> float:
-    """N / sampled of a mask of any shape; infinite where nothing is sampled."""
-    mask = np.asarray(mask, dtype=bool)
-    n_sampled = int(mask.sum())
-    return mask.size / n_sampled if n_sampled else math.inf
-
-
-def undersample(kspace: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """k-space (..., coil, y, x) with the samples outside `mask`, (x,) or (y, x), set to zero.
-
-    Raises DataError, naming both lengths, where the mask is not of this k-space.
-    """
-    mask = np.asarray(mask, dtype=bool)
-    if mask.ndim not in (1, 2):
-        raise DataError(f"a mask has axes (x) or (y, x), found {mask.ndim} axes")
-    for axis, found, expected in zip("xy", mask.shape[::-1], kspace.shape[::-1], strict=False):
-        if found != expected:
-            raise DataError(f"the mask has {found} samples along {axis}, but k-space has {expected}")
-    return np.where(mask, kspace, kspace.dtype.type(0))
-
-
-def sampling(kspace: np.ndarray) -> np.ndarray:
-    """Mask of what k-space (..., coil, y, x) holds: a sample is acquired where any coil is not zero.
-
-    Leading axes stay. The mask is one of lines, (..., x), where every column is either empty or filled on
-    the same unbroken block of rows, which may be shorter than y: a readout whose edges are zero-padded
-    still counts as a line. One sample in a hundred may be zero by chance. Anything else, rows with
-    gaps (lines along y) included, is (..., y, x). Columns that are zero-padding count as not acquired.
-    """
-    if kspace.ndim < 3:
-        raise DataError(f"k-space has axes (..., coil, y, x), found {kspace.ndim} axes")
-    acquired = (kspace != 0).any(axis=-3)
-    rows, columns = acquired.any(axis=-1), acquired.any(axis=-2)
-    n_rows = rows.sum(axis=-1)
-    unbroken = np.count_nonzero(np.diff(rows.astype(np.int8), axis=-1, prepend=0, append=0), axis=-1) <= 2
-    missing = np.where(columns, n_rows[..., None] - acquired.sum(axis=-2), 0)
-    is_lines = unbroken & (missing <= 0.01 * n_rows[..., None]).all(axis=-1)
-    return columns if bool(np.all(is_lines)) else acquired
-
-
-def is_complete(acquired: np.ndarray) -> bool:
-    """Whether an acquired mask is that of a fully sampled scan: one unbroken block that holds the centre.
-
-    Zero-padded edges and partial Fourier, down to 0.6 of an axis, count as fully sampled.
-    """
-    acquired = np.asarray(acquired, dtype=bool)
-    rows = acquired.any(axis=1) if acquired.ndim == 2 else np.ones(1, dtype=bool)
-    columns = acquired.reshape(-1, acquired.shape[-1]).any(axis=0)
-    return bool(
-        acquired.sum() == rows.sum() * columns.sum()
-        and all(_is_block(line) and line[len(line) // 2] and line.mean() >= 0.6 for line in (rows, columns))
-    )
-
-
-def _is_block(line: np.ndarray) -> bool:
-    """Whether the True of a line are all neighbours."""
-    return int(np.count_nonzero(np.diff(line.astype(np.int8), prepend=0, append=0))) == 2
-
-
-def same_acceleration(mask: np.ndarray, accel: float) -> bool:
-    """Whether `mask` keeps what `accel` asks for, to within one line, or 1 % for a mask of the plane."""
-    mask = np.asarray(mask, dtype=bool)
-    lines = mask.ndim == 1 or bool(np.all(mask == mask[:, :1])) or bool(np.all(mask == mask[:1]))
-    if mask.ndim == 2 and lines:
-        mask = mask[:, 0] if np.all(mask == mask[:, :1]) else mask[0]
-    slack = 1 if lines else 0.01 * mask.size / accel
-    return abs(int(mask.sum()) - mask.size / accel) <= slack + 0.5
-
-
-def calibration_extent(mask: np.ndarray, n_y: int | None = None) -> tuple[int, int]:
-    """(y, x) size of the largest fully sampled block centred on the zero frequency; (0, 0) without one.
-
-    The block is placed as `centre` places it and, of all that fit, has the longest shorter edge, then the
-    largest area: one sampled row through the centre does not make a calibration region. A line mask (x,)
-    is sampled on all of its `n_y` rows, which the caller must give.
-    """
-    mask = np.asarray(mask, dtype=bool)
-    if mask.ndim == 1:
-        if n_y is None:
-            raise UsageError("the calibration extent of a line mask needs n_y, the rows it stands for")
-        n_x = _centred_run(mask)
-        return (n_y, n_x) if n_x else (0, 0)
-    if mask.ndim != 2:
-        raise DataError(f"a mask has axes (x) or (y, x), found {mask.ndim} axes")
-    best = (0, 0)
-    full = np.ones(mask.shape[1], dtype=bool)
-    for height in range(1, mask.shape[0] + 1):
-        block = centre(mask.shape[0], height)
-        full = full & mask[block.start] & mask[block.stop - 1]  # the one row that this height adds
-        width = _centred_run(full)
-        if not width:
-            break
-        if (min(height, width), height * width) > (min(best), best[0] * best[1]):
-            best = (height, width)
-    return best
-
-
-def _centred_run(lines: np.ndarray) -> int:
-    """Length of the longest run of True that `centre` would place there."""
-    middle = len(lines) // 2
-    gaps = np.flatnonzero(~lines)
-    below = middle - max((int(g) for g in gaps[gaps < middle][-1:]), default=-1) - 1
-    above = min((int(g) for g in gaps[gaps >= middle][:1]), default=len(lines)) - middle
-    return 2 * above if above <= below else 2 * below + 1
 
 
 # --- lines ------------------------------------------------------------------------------------------------

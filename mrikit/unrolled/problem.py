@@ -10,7 +10,7 @@ import torch
 
 from mrikit.physics.coils import edge_samples
 from mrikit.physics.fourier import ifft2c
-from mrikit.physics.masks import acceleration
+from mrikit.physics.sampling import acceleration
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.model import Problem
 

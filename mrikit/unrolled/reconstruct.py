@@ -12,8 +12,8 @@ from mrikit import weights
 from mrikit.errors import DataError, UsageError
 from mrikit.physics.coils import require_fit
 from mrikit.physics.espirit import espirit
-from mrikit.physics.masks import acceleration, is_complete, same_acceleration, sampling, undersample
 from mrikit.physics.masks import mask as draw_mask
+from mrikit.physics.sampling import acceleration, is_complete, same_acceleration, sampling, undersample
 from mrikit.unrolled.model import Config, Unrolled
 from mrikit.unrolled.problem import collate, standardise
 

@@ -14,8 +14,9 @@ from mrikit.errors import DataError
 from mrikit.physics.coils import mvue
 from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import fft2c
-from mrikit.physics.masks import LINE_KINDS, centre, mask, undersample
+from mrikit.physics.masks import LINE_KINDS, mask
 from mrikit.physics.phantom import coil_maps, noise, phase
+from mrikit.physics.sampling import centre, undersample
 from mrikit.rng import generator
 from mrikit.train.data import Images, warp
 from mrikit.unrolled.model import Problem

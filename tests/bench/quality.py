@@ -20,7 +20,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-import mrikit.physics.masks as masks
+import mrikit
 from mrikit.classical.pics import pics
 from mrikit.evaluate.metrics import metrics
 from mrikit.physics.coils import mvue
@@ -78,12 +78,12 @@ def main() -> None:
     sums: dict[str, list[float]] = {}
     for scan, kind, accel, full in cells(args.data):
         label = f"{scan} {kind} R={accel}"
-        mask = masks.mask(full.shape[-2:], accel, kind=kind, seed=1)
+        mask = mrikit.mask(full.shape[-2:], accel, kind=kind, seed=1)
         if mask.ndim == 1 and mask.sum() < 16:
             print(f"{label:36}" + f"{'n/a':>18}" * len(names))
             continue
         reference = mvue(full, espirit(full, calib=24))
-        kspace = masks.undersample(full, mask)
+        kspace = mrikit.undersample(full, mask)
         maps = espirit(kspace)
         images = {
             "zf": Sense(maps, mask).adjoint(kspace),

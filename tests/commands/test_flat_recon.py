@@ -16,7 +16,7 @@ from scans import PLACED, history, opened, read, save, simulated
 
 import mrikit as api
 from mrikit import weights
-from mrikit.physics.masks import sampling
+from mrikit.physics.sampling import sampling
 
 if TYPE_CHECKING:
     from conftest import Mrikit, Result

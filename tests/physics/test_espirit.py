@@ -16,8 +16,9 @@ from mrikit.physics.espirit import (
     interpolate,
     positions,
 )  # fmt: skip
-from mrikit.physics.masks import mask, undersample
+from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
+from mrikit.physics.sampling import undersample
 
 
 @pytest.fixture(scope="module")

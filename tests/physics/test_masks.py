@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from mrikit.errors import DataError, UsageError
-from mrikit.physics import masks
+from mrikit.errors import UsageError
+from mrikit.physics import masks, sampling
 
 SHAPES = [(230, 180), (64, 64), (41, 77), (33, 256)]
 
@@ -56,10 +56,10 @@ def test_the_acs_is_sampled_and_centred_on_the_zero_frequency(kind, n, acs):
     expected = np.arange(n // 2 - acs // 2, n // 2 - acs // 2 + acs)
     if sampled.ndim == 1:
         assert sampled[expected].all()
-        assert masks.calibration_extent(sampled, n)[1] >= acs
+        assert sampling.calibration_extent(sampled, n)[1] >= acs
     else:
         assert sampled[np.ix_(expected, expected)].all()
-        assert min(masks.calibration_extent(sampled)) >= acs
+        assert min(sampling.calibration_extent(sampled)) >= acs
     assert expected[acs // 2] == n // 2
 
 
@@ -132,93 +132,6 @@ def test_radial_samples_lie_on_spokes_through_the_centre():
     clusters = 1 + np.count_nonzero(np.diff(angle) > 0.05)
     assert 18 <= clusters <= 28
     assert sampled[64, 64]
-
-
-def test_acceleration_counts_the_acs():
-    assert masks.acceleration(masks.mask((230, 180), 8)) == pytest.approx(180 / 22)
-    assert masks.acceleration(np.zeros(4, bool)) == math.inf
-
-
-def test_calibration_extent_grows_evenly_around_the_centre():
-    lines = np.zeros(20, bool)
-    assert masks.calibration_extent(lines, 9) == (0, 0)
-    lines[10] = True
-    assert masks.calibration_extent(lines, 9) == (9, 1)
-    lines[9:13] = True  # 1 below the centre, 2 above: 3 lines are centred, 4 would need 8..11
-    assert masks.calibration_extent(lines, 9) == (9, 3)
-    lines[8] = True
-    assert masks.calibration_extent(lines, 9) == (9, 5)
-    assert masks.calibration_extent(np.ones(7, bool), 9) == (9, 7)
-    assert masks.calibration_extent(np.ones((9, 8), bool)) == (9, 8)
-    assert masks.calibration_extent(np.repeat(lines[None], 30, 0)) == (30, 5)
-
-    plane = np.zeros((40, 41), bool)
-    plane[20] = True  # a lone row is no calibration region to prefer over the block
-    plane[14:26, 16:25] = True
-    assert masks.calibration_extent(plane) == (12, 9)
-    for n in (19, 20):
-        for length in range(1, n + 1):
-            block = np.zeros(n, bool)
-            block[masks.centre(n, length)] = True
-            assert masks.calibration_extent(block, 3) == (3, length)
-
-
-def test_undersample_zeroes_the_rest_and_keeps_what_is_sampled():
-    kspace = np.ones((2, 3, 6, 8), np.complex64)
-    lines = masks.mask((6, 8), 2, acs=2)
-    out = masks.undersample(kspace, lines)
-    assert out.dtype == np.complex64
-    assert (out == lines).all()
-    plane = masks.mask((6, 8), 2, kind="radial", acs=1)
-    assert (masks.undersample(kspace, plane) == plane).all()
-    kspace[..., ~lines] = np.nan
-    assert np.isfinite(masks.undersample(kspace, lines)).all()
-
-
-def test_undersample_names_the_lengths_that_do_not_match():
-    kspace = np.ones((3, 6, 8), np.complex64)
-    with pytest.raises(DataError, match="the mask has 9 samples along x, but k-space has 8"):
-        masks.undersample(kspace, np.ones(9, bool))
-    with pytest.raises(DataError, match="the mask has 5 samples along y, but k-space has 6"):
-        masks.undersample(kspace, np.ones((5, 8), bool))
-
-
-def test_sampling_finds_lines_planes_and_zero_padding():
-    rng = np.random.default_rng(0)
-    full = (rng.standard_normal((4, 40, 30)) + 1j).astype(np.complex64)
-    lines = masks.mask((40, 30), 3, acs=4)
-    assert (masks.sampling(masks.undersample(full, lines)) == lines).all()
-
-    padded = masks.undersample(full, lines)
-    padded[:, :5] = padded[:, 36:] = 0  # a readout with zero-padded edges
-    padded[:, 20, 15] = 0  # and a sample that happens to be zero: less than one in a hundred rows is not
-    assert masks.sampling(padded).shape == (40, 30)
-    padded[:, 20, 15] = 1
-    assert (masks.sampling(padded) == lines).all()
-
-    edges = full.copy()
-    edges[..., :3] = 0
-    assert masks.sampling(edges).tolist() == [False] * 3 + [True] * 27
-
-    plane = masks.mask((40, 30), 4, kind="poisson", acs=4)
-    assert (masks.sampling(masks.undersample(full, plane)) == plane).all()
-    rows = masks.mask((40, 30), 2, acs=4, axis="y")
-    assert (masks.sampling(masks.undersample(full, rows)) == rows).all()
-
-    one_coil_silent = masks.undersample(full, lines)
-    one_coil_silent[1:] = 0
-    assert (masks.sampling(one_coil_silent) == lines).all()
-    assert masks.sampling(np.stack([full, masks.undersample(full, lines)])).shape == (2, 30)
-    assert not masks.sampling(np.zeros((2, 8, 9), np.complex64)).any()
-
-
-def test_one_zero_in_a_hundred_rows_does_not_unmake_a_line():
-    kspace = np.ones((1, 200, 10), np.complex64)
-    kspace[:, 7:9, 3] = 0
-    assert masks.sampling(kspace).all()
-    assert masks.sampling(kspace).shape == (10,)
-    kspace[:, 9, 3] = 0
-    assert masks.sampling(kspace).shape == (200, 10)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from mrikit.nets.unet import UNet
-from mrikit.physics.masks import mask, undersample
+from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
+from mrikit.physics.sampling import undersample
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.model import Config, Unrolled, solve
 from mrikit.unrolled.objective import loss, magnitude, ssim

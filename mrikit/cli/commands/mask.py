@@ -39,7 +39,8 @@ def mask(
     random, equispaced and gaussian keep round(N / accel) lines, the fully sampled centre included; poisson and radial
     keep as many samples of the plane. Give the matrix with --like or --shape.
     """
-    from mrikit.physics.masks import acceleration, mask
+    from mrikit.physics.masks import mask
+    from mrikit.physics.sampling import acceleration
 
     run.require_one_of(("--like", like), ("--shape", shape))
     matrix = shape if like is None else run.open(like).header.shape[-2:]

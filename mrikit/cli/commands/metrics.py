@@ -27,8 +27,8 @@ def metrics(
     """Compare images with a reference: PSNR, SSIM, NMSE, NRMSE.
 
     Over all voxels and inside the object. Magnitudes are compared, nothing is rescaled, and the dynamic range is the
-    maximum of the reference volume, as in fastMRI. SSIM has a 7 x 7 uniform window. NMSE is |a - b|^2 / |a|^2, NRMSE its
-    root.
+    maximum of the reference volume, as in fastMRI. SSIM has a 7 x 7 uniform window. NMSE is |a - b|^2 / |a|^2, and
+    NRMSE its root.
     """
     from mrikit.evaluate.metrics import metrics, table
 

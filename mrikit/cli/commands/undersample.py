@@ -16,7 +16,7 @@ from mrikit.cli.runner import Run, command
 )
 def undersample(run: Run, in_: params.Kspace, mask: params.Mask, out: params.Output) -> None:
     """Set the samples of k-space outside a mask to zero."""
-    from mrikit.physics.masks import undersample
+    from mrikit.physics.sampling import undersample
 
     sampled = run.open(mask, "mask")
     run.stream(undersample, [run.open(in_, "kspace"), sampled], out, kind="kspace")
