@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 import mrikit
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_importing_mrikit_loads_nothing() -> None:

@@ -58,4 +58,10 @@ def _sigpy(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray, reg: str, lam
 
     recon = {"wavelet": app.L1WaveletRecon, "tv": app.TotalVariationRecon}[reg]
     weights = np.broadcast_to(mask, kspace.shape).astype(np.float32)
-    return recon(kspace, maps, lamda, weights=weights, max_iter=n_iters, show_pbar=False).run()
+    # SigPy's power iteration for the step length starts from NumPy's global random state.
+    state = np.random.get_state()
+    np.random.seed(0)
+    try:
+        return recon(kspace, maps, lamda, weights=weights, max_iter=n_iters, show_pbar=False).run()
+    finally:
+        np.random.set_state(state)

@@ -80,8 +80,7 @@ def whiten(kspace: Array, noise: Array | None = None) -> Array:
     With the covariance L L^H the coils are mixed by L^-1. Pruessmann 2001, doi:10.1002/mrm.1241.
     """
     xp = namespace(kspace)
-    if noise is None:
-        noise = edge_samples(kspace)
+    noise = edge_samples(kspace) if noise is None else xp.asarray(noise, device=kspace.device)
     if noise.shape[0] != kspace.shape[-3]:
         raise DataError(f"noise has {noise.shape[0]} coils, k-space has {kspace.shape[-3]}")
     covariance = noise_covariance(noise)

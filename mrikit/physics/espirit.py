@@ -84,7 +84,7 @@ def calibration_region(kspace: Array, calib: int | tuple[int, int] | str, kernel
         raise DataError(
             f"the calibration region is {describe(size)} (y x x), too small for a kernel of {kernel} x {kernel}, "
             f"which needs {kernel + 2} x {kernel + 2}",
-            hint="acquire more central lines, set a smaller --kernel, or give maps from elsewhere with --maps",
+            hint="acquire more central lines; espirit takes a smaller --kernel, flat-recon takes maps from elsewhere, --maps",
         )
     region = kspace[:, centre(n_y, size[0]), centre(n_x, size[1])]
     xp = namespace(kspace)

@@ -1,4 +1,4 @@
-"""The state of a training run on disk: one safetensors file, replaced whole."""
+"""A training run on disk: its state, one safetensors file that is replaced whole, and its losses, line by line."""
 
 from __future__ import annotations
 
@@ -45,6 +45,17 @@ def load_state(path: Path, state: State) -> None:
     described = state.optimiser.state_dict()
     described["state"] = {i: m for i, m in enumerate(moments) if m}
     state.optimiser.load_state_dict(described)
+
+
+def start_log(folder: Path) -> None:
+    """Begin `folder`/loss.jsonl anew."""
+    (folder / "loss.jsonl").write_text("")
+
+
+def log(folder: Path, line: dict[str, float]) -> None:
+    """Append a line to `folder`/loss.jsonl."""
+    with (folder / "loss.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def _moments(state: State) -> dict[int, dict[str, torch.Tensor]]:

@@ -8,25 +8,25 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from mrikit.errors import DataError, MissingInputError
+from mrikit.errors import DataError
+from mrikit.io import open_reader
 from mrikit.physics.anatomy import anatomy
 
 
 class Images:
-    """Magnitude images from .npy files of `(image, y, x)`, and simulated ones beside them.
+    """Magnitude images from volumes of `(image, y, x)` in any format mrikit reads, and simulated ones beside them.
 
     Every file counts the square root of its number of images, so that a long series of neighbouring slices
     does not drown out a single scan. `simulated` is the share of images that no file holds.
     """
 
     def __init__(self, files: list[Path], simulated: float) -> None:
-        missing = [str(f) for f in files if not f.exists()]
-        if missing:
-            raise MissingInputError(f"{missing[0]}: there is no such file")
-        self.arrays = [np.load(f, mmap_mode="r", allow_pickle=False) for f in files]
-        for file, array in zip(files, self.arrays, strict=True):
-            if array.ndim != 3 or array.dtype.kind not in "fc":
-                raise DataError(f"{file}: expected images (image, y, x), found {array.shape} {array.dtype}")
+        self.arrays = []
+        for file in files:
+            with open_reader(file, "image") as reader:
+                self.arrays.append(np.abs(reader.read()))
+            if not np.isfinite(self.arrays[-1]).all() or not self.arrays[-1].any():
+                raise DataError(f"{file}: images must be finite and not all zero")
         sizes = np.sqrt([len(a) for a in self.arrays])
         self.shares = sizes / sizes.sum() if files else sizes
         self.simulated = simulated if files else 1.0
@@ -39,7 +39,7 @@ class Images:
             image = np.abs(anatomy(kind, shape, rng))
         else:
             array = self.arrays[rng.choice(len(self.arrays), p=self.shares)]
-            image = np.abs(np.asarray(array[rng.integers(len(array))], dtype=np.float32))
+            image = array[rng.integers(len(array))]
             if rng.random() < 0.6:
                 image = recolour(image, rng)
         return image.astype(np.float32)

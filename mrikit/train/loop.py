@@ -6,7 +6,6 @@ needs the weights, their average, Adam's two moments and the number of the step,
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -72,33 +71,32 @@ def fit(
         checkpoint.load_state(path, state)
     totals: dict[str, float] = {}
     since = time.perf_counter()
-    log = (folder / "loss.jsonl").open("a" if resume else "w")
-    with log:
-        for batch in batches(state.step):
-            for group in state.optimiser.param_groups:
-                group["lr"] = group["factor"] * learning_rate(recipe, state.step)
-            total, parts = loss(model, batch)
-            state.optimiser.zero_grad(set_to_none=True)
-            total.backward()
-            norm = float(nn.utils.clip_grad_norm_(model.parameters(), recipe.clip))
-            if math.isfinite(norm):
-                state.optimiser.step()
-                update_average(state, recipe)
-            state.step += 1
-            for name, value in {"loss": float(total.detach()), "gradient": norm, **parts}.items():
-                totals[name] = totals.get(name, 0.0) + value
-            if state.step % recipe.report_every == 0 or state.step == recipe.n_steps:
-                n = recipe.report_every
-                line = {"step": state.step, **{k: round(v / n, 6) for k, v in totals.items()}}
-                line["seconds_per_step"] = round((time.perf_counter() - since) / n, 4)
-                log.write(json.dumps(line) + "\n")
-                log.flush()
-                report(line)
-                totals, since = {}, time.perf_counter()
-            if state.step % recipe.save_every == 0 or state.step == recipe.n_steps:
-                checkpoint.save_state(path, state, {"recipe": asdict(recipe)})
-            if state.step == recipe.n_steps:
-                break
+    if not resume:
+        checkpoint.start_log(folder)
+    for batch in batches(state.step):
+        for group in state.optimiser.param_groups:
+            group["lr"] = group["factor"] * learning_rate(recipe, state.step)
+        total, parts = loss(model, batch)
+        state.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        norm = float(nn.utils.clip_grad_norm_(model.parameters(), recipe.clip))
+        if math.isfinite(norm):
+            state.optimiser.step()
+            update_average(state, recipe)
+        state.step += 1
+        for name, value in {"loss": float(total.detach()), "gradient": norm, **parts}.items():
+            totals[name] = totals.get(name, 0.0) + value
+        if state.step % recipe.report_every == 0 or state.step == recipe.n_steps:
+            n = recipe.report_every
+            line = {"step": state.step, **{k: round(v / n, 6) for k, v in totals.items()}}
+            line["seconds_per_step"] = round((time.perf_counter() - since) / n, 4)
+            checkpoint.log(folder, line)
+            report(line)
+            totals, since = {}, time.perf_counter()
+        if state.step % recipe.save_every == 0 or state.step == recipe.n_steps:
+            checkpoint.save_state(path, state, {"recipe": asdict(recipe)})
+        if state.step == recipe.n_steps:
+            break
     return state
 
 

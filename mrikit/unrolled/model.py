@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mrikit.errors import DataError
 from mrikit.nets.unet import UNet
 from mrikit.nets.wavelet import shrink
 from mrikit.physics.sense import Sense
@@ -39,6 +40,16 @@ class Config:
     n_cg: int = 6
     n_start: int = 12
     start_lamda: float = 0.002
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("n_unrolls", 1, 100), ("schedule_power", 0, 10), ("features", 1, 1024), ("levels", 0, 8),
+            ("n_cg", 1, 1000), ("n_start", 1, 1000), ("start_lamda", 0, 1e6),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            right = isinstance(value, (int, float)) and isinstance(value, type(getattr(Config, name)) | int)
+            if not right or not low <= value <= high:
+                raise DataError(f"{name} is {value!r}, expected a number from {low} to {high:g}")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -52,10 +52,10 @@ def noise_level(kspace: np.ndarray) -> float:
 
 def standardise(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray) -> Scan:
     """The `Scan` of under-sampled k-space `(coil, y, x)`, maps of the same shape, and mask `(x,)` or `(y, x)`."""
-    sigma = noise_level(kspace)
     transposed = mask.ndim == 2 and bool(np.all(mask == mask[:, :1]))
     if transposed:
         kspace, maps, mask = kspace.swapaxes(-1, -2), maps.swapaxes(-1, -2), mask[:, 0]
+    sigma = noise_level(kspace)
     zero_filled = np.sum(np.conj(maps) * ifft2c(kspace), axis=0)
     scale = float(np.quantile(np.abs(zero_filled), SCALE_QUANTILE)) or 1.0
     if mask.ndim == 1:

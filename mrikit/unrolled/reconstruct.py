@@ -29,15 +29,23 @@ class Result:
     accel: float
 
 
-@lru_cache(maxsize=4)
 def load_model(model: str = DEFAULT_MODEL, device: str = "cpu") -> Unrolled:
-    """The network of a default model's name or of a weights file, ready on `device`."""
+    """The network of a default model's name or of a weights file, ready on `device`; kept for the next call."""
+    return _load_model(model, weights.find(model).stat().st_mtime_ns, device)
+
+
+@lru_cache(maxsize=4)
+def _load_model(model: str, _changed: int, device: str) -> Unrolled:
     tensors, card = weights.load(model)
     if card["architecture"] != "flat":
         raise DataError(f"{model}: holds a {card['architecture']} network, expected flat")
     try:
-        network = Unrolled(Config(**card["config"]))
-        network.load_state_dict(tensors)
+        # On the meta device a network takes no memory, whatever sizes the card claims.
+        with torch.device("meta"):
+            network = Unrolled(Config(**card["config"]))
+        network.load_state_dict(tensors, assign=True)
+    except DataError as error:
+        raise DataError(f"{model}: its card is not one of mrikit's: {error}") from error
     except (TypeError, RuntimeError) as error:
         raise DataError(f"{model}: the weights do not fit the network that the card describes") from error
     return network.to(device, memory_format=torch.channels_last).eval()

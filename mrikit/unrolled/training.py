@@ -9,6 +9,7 @@ import torch
 
 from mrikit import weights
 from mrikit._version import __version__
+from mrikit.errors import CannotCreateError
 from mrikit.train.data import Images
 from mrikit.train.loop import Recipe, fit
 from mrikit.unrolled.model import Config, Unrolled
@@ -25,6 +26,7 @@ def unroll_train(
     simulated: float = 0.5,
     crops: int = 2,
     resume: bool = False,
+    force: bool = False,
     command: str = "",
     report: Callable[[dict[str, float]], None] = lambda line: None,
 ) -> Unrolled:
@@ -33,11 +35,17 @@ def unroll_train(
     A folder `out`.run beside it keeps the state of the run, from which `resume` goes on exactly, and its losses.
     simulated: share of simulated anatomy. crops: problems a step.
     """
+    folder = out.with_suffix(".run")
+    if not (resume or force):
+        for taken in (folder, out.with_suffix(".json")):
+            if taken.exists():
+                raise CannotCreateError(
+                    f"{taken}: exists already", hint="--resume goes on with that run, --force begins anew"
+                )
     torch.manual_seed(recipe.seed)
     network = Unrolled(config or Config()).to(memory_format=torch.channels_last)
     simulation = Simulation(Images(files, simulated), crops=crops)
     stream = Stream(simulation, recipe.seed)
-    folder = out.with_suffix(".run")
     folder.mkdir(parents=True, exist_ok=True)
     state = fit(
         network,
@@ -49,8 +57,10 @@ def unroll_train(
         report=report,
     )
     network.load_state_dict(state.average)
+    n_parameters = sum(p.numel() for p in network.parameters())
     described = {
         "architecture": "flat",
+        "summary": f"{network.config.n_unrolls} cascades, {n_parameters:,} parameters, for accelerations 2 to 10",
         "config": network.config.to_json(),
         "training": {
             "command": command,

@@ -6,12 +6,13 @@ or changed is found out before it is used. Nothing here is ever a pickle.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from mrikit.errors import CannotCreateError, DataError, MissingInputError, UnsafeError
+from mrikit.errors import CannotCreateError, CannotWriteError, DataError, MissingInputError, UnsafeError
 
 FOLDER = Path(__file__).parent
 FORMAT = 1
@@ -55,6 +56,8 @@ def card(model: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise DataError(f"{path}: this card is not JSON") from None
     if not isinstance(content, dict) or not {"format", "architecture", "config", "sha256"} <= content.keys():
+        raise DataError(f"{path}: this is not a card of mrikit's weights")
+    if not isinstance(content["format"], int) or not isinstance(content["config"], dict):
         raise DataError(f"{path}: this is not a card of mrikit's weights")
     if content["format"] > FORMAT:
         raise DataError(
@@ -120,4 +123,5 @@ def save(path: Path, tensors: dict[str, Any], card: dict[str, Any]) -> None:
             part.replace(target)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise CannotCreateError(f"{target}: cannot be written: {error.strerror}") from error
+            kind = CannotWriteError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else CannotCreateError
+            raise kind(f"{target}: cannot be written: {error.strerror}") from error

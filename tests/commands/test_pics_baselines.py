@@ -105,7 +105,6 @@ def test_the_sparse_baselines_beat_zero_filling_and_scale_with_the_scan(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reg", ["wavelet", "tv"])
-@pytest.mark.xfail(strict=True, reason="SigPy's step length starts from NumPy's global random state")
 def test_the_sparse_baselines_give_the_same_image_every_time(mrikit: Mrikit, tmp_path: Path, reg: str) -> None:
     for name in ("a.npy", "b.npy"):
         assert mrikit("pics", "--reg", reg, "--iters", "20", "under.npy", "maps.npy", name).code == 0

@@ -19,9 +19,11 @@ from mrikit.cli.runner import Run, command
 )
 def unroll_train(
     run: Run,
-    train: Annotated[list[str], params.input_file("TRAIN...", "Magnitude images (image, y, x), .npy.", volume=False)],
+    train: Annotated[
+        list[str], params.input_file("TRAIN...", "Volumes of images (image, y, x); magnitudes are taken.", volume=False)
+    ],
     out: Annotated[str, params.output_file("WEIGHTS", "Weights, with a .json card beside them.", ".safetensors")],
-    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 8000,
+    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 4400,
     crops: Annotated[int, typer.Option(help="Problems a step, from one simulated scan.", min=1)] = 2,
     simulated: Annotated[float, typer.Option(help="Share of simulated anatomy.", min=0, max=1)] = 0.5,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.", min=0)] = 1e-3,
@@ -45,6 +47,7 @@ def unroll_train(
             simulated=simulated,
             crops=crops,
             resume=resume,
+            force=run.settings.force,
             command=run.line,
             report=bar.report,
         )
