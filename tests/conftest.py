@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from running import ROOT, Mrikit, Result, Shell
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Typer up to 0.25 imports what click 8.5 deprecates
     import typer  # noqa: F401
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a command ended and what it printed."""
-
-    code: int
-    stdout: bytes
-    stderr: str
-
-    @property
-    def text(self) -> str:
-        return self.stdout.decode()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.stdout)
-
-
-Mrikit = Callable[..., Result]
-Shell = Callable[[str], Result]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from typing import Any
 from mrikit.arrays import Array, namespace
 from mrikit.axes import describe
 from mrikit.errors import DataError, UsageError
-from mrikit.physics.sampling import calibration_extent, centre, sampling
+from mrikit.physics.sampling import acquired_plane, calibration_extent, centre
 
 COARSE_ITERS = 30
 FINE_ITERS = 2
@@ -73,7 +73,7 @@ def calibration_region(kspace: Array, calib: int | tuple[int, int] | str, kernel
 
     n_y, n_x = kspace.shape[-2:]
     if calib == "auto":
-        extent = calibration_extent(sampling(to_numpy(kspace)), n_y)
+        extent = calibration_extent(acquired_plane(to_numpy(kspace)))
         size = [min(24, n) for n in extent]
         for axis in (0, 1):
             size[axis] = min(extent[axis], max(size[axis], math.ceil(576 / max(1, size[1 - axis]))))
@@ -84,7 +84,7 @@ def calibration_region(kspace: Array, calib: int | tuple[int, int] | str, kernel
         raise DataError(
             f"the calibration region is {describe(size)} (y x x), too small for a kernel of {kernel} x {kernel}, "
             f"which needs {kernel + 2} x {kernel + 2}",
-            hint="acquire more central lines; espirit takes a smaller --kernel, flat-recon takes maps from elsewhere, --maps",
+            hint="acquire more central lines, take a smaller --kernel (espirit) or give --maps (flat-recon)",
         )
     region = kspace[:, centre(n_y, size[0]), centre(n_x, size[1])]
     xp = namespace(kspace)

@@ -59,6 +59,12 @@ def sampling(kspace: np.ndarray) -> np.ndarray:
     return columns if bool(np.all(is_lines)) else acquired
 
 
+def acquired_plane(kspace: np.ndarray) -> np.ndarray:
+    """`sampling` of k-space (coil, y, x) spelt out as (y, x): rows that hold nothing are not acquired."""
+    acquired = sampling(kspace)
+    return (kspace != 0).any(axis=(0, 2))[:, None] & acquired if acquired.ndim == 1 else acquired
+
+
 def is_complete(acquired: np.ndarray) -> bool:
     """Whether an acquired mask is that of a fully sampled scan: one unbroken block that holds the centre.
 

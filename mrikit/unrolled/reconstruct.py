@@ -61,32 +61,31 @@ class Sampling:
     axis: str = "x"
     seed: int = 0
 
-    def keep(self, kspace: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """The samples of one slice `(coil, y, x)` that may be seen, the others zero: those of `mask` if given.
+    def keep(self, kspace: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The samples of one slice `(coil, y, x)` that may be seen, the others zero, and the mask of them.
 
         Raises UsageError where `mask` and `accel` disagree, DataError where `accel` is asked of a scan that
         was acquired with another one.
         """
-        accel = self.accel
+        accel, acquired = self.accel, sampling(kspace)
         if mask is not None:
             if accel is not None and not same_acceleration(mask, accel):
                 raise UsageError(
                     f"--accel {accel:g} disagrees with the mask, which has R = {acceleration(mask):.3g}",
                     hint="with --mask, --accel is not needed",
                 )
-            return undersample(kspace, mask)
-        if accel is None:
-            return kspace
-        acquired = sampling(kspace)
-        if is_complete(acquired):
-            drawn = draw_mask(kspace.shape[-2:], accel, kind=self.kind, acs=self.acs, axis=self.axis, seed=self.seed)
-            return undersample(kspace, drawn)
-        if not same_acceleration(acquired, accel):
+        elif accel is None:
+            return kspace, acquired
+        elif is_complete(acquired):
+            mask = draw_mask(kspace.shape[-2:], accel, kind=self.kind, acs=self.acs, axis=self.axis, seed=self.seed)
+        elif same_acceleration(acquired, accel):
+            return kspace, acquired
+        else:
             raise DataError(
                 f"k-space is already under-sampled, with R = {acceleration(acquired):.3g}; --accel {accel:g} disagrees",
                 hint="leave --accel out to reconstruct what was acquired",
             )
-        return kspace
+        return undersample(kspace, mask), mask & acquired
 
 
 def reconstruct(
@@ -99,8 +98,7 @@ def reconstruct(
     device: str = "cpu",
 ) -> Result:
     """Reconstruct one slice of k-space `(coil, y, x)`; the arguments are those of `flat_recon`."""
-    kept = (how or Sampling()).keep(kspace, mask)
-    acquired = sampling(kept)
+    kept, acquired = (how or Sampling()).keep(kspace, mask)
     if maps is None:
         maps = espirit(kept)
     require_fit(kept, maps)

@@ -27,7 +27,7 @@ from scans import ROOT, read, save, simulated
 import mrikit as api
 
 if TYPE_CHECKING:
-    from conftest import Mrikit, Result, Shell
+    from running import Mrikit, Result, Shell
 
 KSPACE = simulated().kspace  # 2 slices, 4 coils, 64 x 64
 

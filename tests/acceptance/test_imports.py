@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "policy": {"unrolled", "score", "classical", "train", "nets", "weights", "_version", *PHYSICS},
     "score": {"classical", "train", "nets", "weights", "_version", *PHYSICS},
     "unrolled": {"classical", "train", "nets", "weights", "_version", *PHYSICS},
-    "train": {"nets", *PHYSICS},
+    "train": {"nets", "io", *PHYSICS},
     "classical": {"nets", *PHYSICS},
     "weights": {"errors", "_version"},
     "nets": set(),

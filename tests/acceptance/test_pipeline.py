@@ -15,7 +15,7 @@ from scans import PLACED, history, opened, read, real_scan, save, simulated
 import mrikit
 
 if TYPE_CHECKING:
-    from conftest import Shell
+    from running import Shell
 
 FILES = """
 mrikit espirit scan.h5 maps.npy &&

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import ROOT, Mrikit, Shell
+from running import ROOT, Mrikit, Shell
 
 from mrikit import __version__
 from mrikit.cli import app

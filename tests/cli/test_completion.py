@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from conftest import Mrikit, Shell
+from running import Mrikit, Shell
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])

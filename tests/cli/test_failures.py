@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dummies
 import pytest
-from conftest import Mrikit, Shell
+from running import Mrikit, Shell
 
 from mrikit.cli import failures
 
@@ -128,7 +128,7 @@ def start_slow(tmp_path: Path) -> subprocess.Popen[str]:
 def environment() -> dict[str, str]:
     import os
 
-    from conftest import ROOT
+    from running import ROOT
 
     return os.environ | {"PYTHONPATH": str(ROOT)}
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from running import ROOT
 
 from mrikit.cli import app, failures, man
 

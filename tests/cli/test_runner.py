@@ -11,7 +11,7 @@ from pathlib import Path
 import dummies
 import numpy as np
 import pytest
-from conftest import Mrikit, Shell
+from running import Mrikit, Shell
 
 from mrikit.errors import DataError
 from mrikit.io import Geometry, Header, Reader, open_reader, open_writer

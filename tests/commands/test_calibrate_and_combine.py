@@ -13,7 +13,7 @@ from scans import PLACED, read, save, simulated
 import mrikit as api
 
 if TYPE_CHECKING:
-    from conftest import Mrikit
+    from running import Mrikit
 
 
 @pytest.fixture(autouse=True)

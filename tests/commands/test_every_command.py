@@ -15,7 +15,7 @@ import mrikit as api
 from mrikit.io import open_reader
 
 if TYPE_CHECKING:
-    from conftest import Mrikit
+    from running import Mrikit
 
 
 @dataclass(frozen=True)

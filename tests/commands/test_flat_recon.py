@@ -18,7 +18,7 @@ import mrikit as api
 from mrikit import weights
 
 if TYPE_CHECKING:
-    from conftest import Mrikit, Result
+    from running import Mrikit, Result
 
 
 @pytest.fixture(autouse=True)

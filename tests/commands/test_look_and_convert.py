@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Mrikit, Shell
+from running import Mrikit, Shell
 
 from mrikit.io import Header, open_reader, open_writer
 

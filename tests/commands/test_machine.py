@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Mrikit
+from running import ROOT, Mrikit
 
 from mrikit.cli import machine
 from mrikit.cli.references import REFERENCES

@@ -13,7 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 import mrikit as api
 
 if TYPE_CHECKING:
-    from conftest import Mrikit, Shell
+    from running import Mrikit, Shell
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from scans import history, read, save, simulated
 from mrikit import weights
 
 if TYPE_CHECKING:
-    from conftest import Mrikit
+    from running import Mrikit
 
 
 # models

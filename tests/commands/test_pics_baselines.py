@@ -12,7 +12,7 @@ from scans import read, save, simulated
 import mrikit as api
 
 if TYPE_CHECKING:
-    from conftest import Mrikit
+    from running import Mrikit
 
 MASK = api.mask((64, 64), 3, kind="poisson")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from conftest import Mrikit, Shell
+from running import Mrikit, Shell
 
 
 def root_sum_of_squares(kspace: np.ndarray) -> np.ndarray:

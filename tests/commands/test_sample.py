@@ -12,7 +12,7 @@ from scans import PLACED, history, opened, read, save, simulated
 import mrikit as api
 
 if TYPE_CHECKING:
-    from conftest import Mrikit, Shell
+    from running import Mrikit, Shell
 
 
 @pytest.fixture

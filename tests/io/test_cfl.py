@@ -5,7 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import PLACED, volume, write
+from volumes import PLACED, volume, write
 
 from mrikit.axes import KINDS
 from mrikit.errors import DataError, MissingInputError

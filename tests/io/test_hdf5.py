@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from conftest import PLACED, volume, write
+from volumes import PLACED, volume, write
 
 from mrikit.errors import DataError, MissingInputError
 from mrikit.io import Geometry, open_reader

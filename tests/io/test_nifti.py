@@ -3,7 +3,7 @@
 import nibabel
 import numpy as np
 import pytest
-from conftest import AFFINE, PLACED, volume, write
+from volumes import AFFINE, PLACED, volume, write
 
 from mrikit.errors import DataError, UsageError
 from mrikit.io import Geometry, open_reader

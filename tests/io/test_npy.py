@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import PLACED, comment, volume, without_trailer, write
+from volumes import PLACED, comment, volume, without_trailer, write
 
 from mrikit.errors import DataError
 from mrikit.io import open_reader

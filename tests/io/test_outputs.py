@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import volume, write
+from volumes import volume, write
 
 from mrikit.errors import CannotCreateError, CannotWriteError, MissingInputError, UnsafeError, UsageError
 from mrikit.io import Header, open_reader, open_writer

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import volume, write
+from volumes import volume, write
 
 from mrikit.errors import DataError, UnsafeError, UsageError
 from mrikit.io import open_reader

@@ -19,9 +19,7 @@ from mrikit.cli.runner import Run, command
 )
 def unroll_train(
     run: Run,
-    train: Annotated[
-        list[str], params.input_file("TRAIN...", "Volumes of images (image, y, x); magnitudes are taken.", volume=False)
-    ],
+    train: Annotated[list[str], params.input_file("TRAIN...", "Images (image, y, x); magnitudes are taken.")],
     out: Annotated[str, params.output_file("WEIGHTS", "Weights, with a .json card beside them.", ".safetensors")],
     steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 4400,
     crops: Annotated[int, typer.Option(help="Problems a step, from one simulated scan.", min=1)] = 2,
