@@ -179,7 +179,6 @@ class Run:
         out: str | Sequence[str | None] | None,
         kind: str | Sequence[str] = "image",
         *,
-        indexed: bool = False,
         device: str = "cpu",
         check: bool = True,
         **header: Any,
@@ -187,7 +186,6 @@ class Run:
         """Write `function(slice of each source...)` to `out`, slice by slice. A source of None gives None.
 
         Several outputs take a tuple from `function` and as many kinds; an `out` of None is not written.
-        indexed: call `function(i, ...)`, with the number of the slice.
         device: where the slices are moved before the call; results come back by themselves.
         header: part, units, mask; the geometry is that of the first source.
         Raises ResultError, with nothing written, where a result is NaN or zero everywhere.
@@ -203,7 +201,7 @@ class Run:
                 from mrikit.arrays import to_device
 
                 arrays = tuple(None if array is None else to_device(array, device) for array in arrays)
-            return function(i, *arrays) if indexed else function(*arrays)
+            return function(*arrays)
 
         steps = enumerate(self.slices(readers, check=check))
         results = (compute(i, arrays) for i, arrays in steps)
@@ -220,21 +218,6 @@ class Run:
         n_slices = header.n_slices if header.sliced else None
         more = {"geometry": header.geometry, "units": header.units, "mask": header.mask}
         self._write(slices, n_slices, out, header.kind, part=part, check=False, **more)
-
-    def generate(
-        self,
-        slices: Iterable[Any],
-        n_slices: int | None,
-        out: str | Sequence[str | None] | None,
-        kind: str | Sequence[str],
-        **header: Any,
-    ) -> None:
-        """Write slices that come from no file: `n_slices` of them, or None for one result without slice axis.
-
-        header: part, units, geometry, mask (the sampling mask stored beside k-space), check.
-        """
-        with self.console.progress(n_slices, self.command) as bar:
-            self._write(_counted(slices, bar), n_slices, out, kind, **header)
 
     def write(self, array: Any, out: str, kind: str, **header: Any) -> None:
         """Write a whole volume with the axes of `axes.KINDS[kind]`, the slice axis first if it has one."""
@@ -363,12 +346,6 @@ class Run:
                 report["warnings"] = self.console.warnings
             self.console.report(report | {"seconds": seconds})
         self.detail(f"done in {seconds:.1f} s, peak memory {_peak_mib():.0f} MiB")
-
-
-def _counted(slices: Iterable[Any], bar: Progress) -> Iterator[Any]:
-    for one in slices:
-        yield one
-        bar.advance()
 
 
 def _peak_mib() -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 import types
@@ -51,13 +52,16 @@ def fail(run: Run, how: Annotated[str, typer.Argument(metavar="HOW", help="The f
 def slow(run: Run, in_: params.Kspace, out: params.Output) -> None:
     """Work for a minute, slice by slice."""
 
-    def work(index: int, array: np.ndarray) -> np.ndarray:
+    numbers = itertools.count()
+
+    def work(array: np.ndarray) -> np.ndarray:
+        index = next(numbers)
         print(f"slice {index}", file=sys.stderr, flush=True)
         if index:
             time.sleep(60)
         return array
 
-    run.stream(work, [in_], out, kind="kspace", indexed=True)
+    run.stream(work, [in_], out, kind="kspace")
 
 
 @command(examples=[("mrikit spoil nan a b", "NaN")], uses=["seed", "threads", "device"])
@@ -73,15 +77,17 @@ def spoil(
     if how == "warn":
         warnings.warn("numpy is old", DeprecationWarning, stacklevel=1)
 
-    def work(index: int, array: np.ndarray) -> Any:
+    numbers = itertools.count()
+
+    def work(array: np.ndarray) -> Any:
         image = array[0].astype(np.complex128)
-        if index == 1:
+        if next(numbers) == 1:
             image = image * {"nan": np.nan, "zero": 0}.get(how, 1)
         return image, array
 
     run.note("kept everything", kept=float("nan"), rate=np.float32(0.5))
     run.warn("this is a test")
-    run.stream(work, [run.open(in_, "kspace")], [out, maps_out], ["image", "maps"], indexed=True, part=part)
+    run.stream(work, [run.open(in_, "kspace")], [out, maps_out], ["image", "maps"], part=part)
 
 
 def register() -> None:

@@ -28,4 +28,5 @@ def compress(
     from mrikit.physics.coils import compress
 
     reduce = partial(compress, n_coils=coils)
-    run.stream(reduce, [run.open(in_, "kspace")], out, kind="kspace", device=run.device)
+    scan = run.open(in_, "kspace")
+    run.stream(reduce, [scan], out, kind="kspace", mask=scan.header.mask, device=run.device)

@@ -31,4 +31,5 @@ def whiten(
     from mrikit.physics.coils import whiten
 
     samples = None if noise is None else run.read(noise, "noise")
-    run.stream(partial(whiten, noise=samples), [run.open(in_, "kspace")], out, kind="kspace", device=run.device)
+    scan = run.open(in_, "kspace")
+    run.stream(partial(whiten, noise=samples), [scan], out, kind="kspace", mask=scan.header.mask, device=run.device)

@@ -1,0 +1,59 @@
+"""What the README shows runs, in the order it is shown, on a simulated scan named as there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from running import ROOT
+
+from mrikit.cli.app import table
+
+if TYPE_CHECKING:
+    from running import Mrikit, Shell
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+@pytest.mark.slow
+def test_the_shell_lines_run(mrikit: Mrikit, shell: Shell) -> None:
+    made = mrikit("phantom", "--matrix", "96", "--coils", "4", "scan.h5")
+    assert made.code == 0, made.stderr
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("mrikit")]
+    assert len(lines) >= 5
+    for line in lines:
+        done = shell(line)
+        assert done.code == 0, f"{line}\n{done.stderr}"
+
+
+@pytest.mark.slow
+def test_the_python_block_runs() -> None:
+    (code,) = blocks("python")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 10
+
+
+def test_every_command_has_its_row_and_no_other() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|", README, re.M)
+    assert sorted(rows) == sorted(table())
+
+
+def test_the_four_lines_are_those_of_the_help() -> None:
+    from mrikit.cli.app import PIPELINE
+
+    shown = [line.split("#")[0].rstrip() for line in README.splitlines()]
+    assert [line for line in shown if line in PIPELINE.splitlines()] == PIPELINE.splitlines()
+
+
+def test_what_it_names_exists() -> None:
+    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)|`((?:docs|examples|man|tests)/[^`]*)`", README):
+        name = path[0] or path[1]
+        assert (ROOT / name).exists(), name
