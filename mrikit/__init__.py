@@ -1,6 +1,7 @@
 """mrikit: tools for accelerated MRI reconstruction, on the command line and in Python.
 
-`mrikit.espirit(kspace, calib=24)` is what `mrikit espirit --calib 24` computes: arrays in, arrays out.
+`mrikit.espirit(kspace, calib=24)` is what `mrikit espirit --calib 24` computes: arrays in, arrays out. What only moves
+files (info, convert, view) has no function; `open_reader` and `open_writer` read and write them slice by slice.
 Importing mrikit loads nothing, not even NumPy; a function is loaded when it is first asked for.
 """
 
@@ -24,6 +25,7 @@ _API = {
     "phantom": "mrikit.physics.phantom:phantom",
     "pics": "mrikit.classical.pics:pics",
     "rss": "mrikit.physics.coils:rss",
+    "unroll_train": "mrikit.unrolled.training:unroll_train",
     "undersample": "mrikit.physics.sampling:undersample",
     "whiten": "mrikit.physics.coils:whiten",
 }

@@ -7,7 +7,6 @@ given. Nothing here imports torch or CuPy unless a device other than the CPU is 
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 import array_api_compat
@@ -71,35 +70,3 @@ def to_numpy(array: Array) -> np.ndarray:
     if array_api_compat.is_cupy_array(array):
         return array.get()
     return np.asarray(array)
-
-
-def to_torch(array: Array, device: str = "cpu") -> Any:
-    """`array` as a torch tensor on `device`; CuPy arrays cross over through DLPack without a copy."""
-    import torch
-
-    if array_api_compat.is_cupy_array(array):
-        return torch.from_dlpack(array).to(device)
-    return torch.as_tensor(array, device=device)
-
-
-def available_memory(device: str = "cpu") -> int:
-    """Bytes that can be taken on `device` now without swapping."""
-    if device != "cpu":
-        import torch
-
-        return int(torch.cuda.mem_get_info(device)[0])
-    if sys.platform == "linux":
-        with open("/proc/meminfo") as lines:  # noqa: PTH123
-            for line in lines:
-                if line.startswith("MemAvailable"):
-                    return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
-def require_memory(n_bytes: int, what: str, device: str = "cpu", hint: str | None = None) -> None:
-    """Raise TemporaryError before work begins that needs more memory than `device` has."""
-    free = available_memory(device)
-    if n_bytes > free:
-        raise TemporaryError(
-            f"{what} needs about {n_bytes / 2**30:.1f} GiB, {device} has {free / 2**30:.1f} GiB", hint=hint
-        )

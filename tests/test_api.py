@@ -33,3 +33,43 @@ def test_every_name_of_the_table_can_be_had(name: str) -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'esprit'"):
         mrikit.esprit
+
+
+@pytest.mark.parametrize("name", ["rss", "whiten", "compress", "espirit", "flat_recon"])
+def test_a_volume_is_its_slices(name: str) -> None:
+    import numpy as np
+
+    kspace = mrikit.phantom(48, coils=9, slices=2, seed=1)
+    function = getattr(mrikit, name)
+    assert np.allclose(function(kspace), np.stack([function(one) for one in kspace]), atol=1e-5)
+
+
+def test_masks_and_maps_of_a_volume_go_slice_by_slice() -> None:
+    import numpy as np
+
+    kspace = mrikit.phantom(48, coils=4, slices=2, seed=1)
+    maps = mrikit.espirit(kspace)
+    masks = np.stack([mrikit.mask((48, 48), 2, kind="poisson", seed=s) for s in (1, 2)])
+    together = mrikit.flat_recon(kspace, mask=masks, maps=maps)
+    alone = [mrikit.flat_recon(k, mask=m, maps=s) for k, m, s in zip(kspace, masks, maps, strict=True)]
+    assert np.allclose(together, np.stack(alone), atol=1e-5)
+
+
+def test_defaults_are_those_of_the_commands() -> None:
+    import inspect
+
+    from mrikit.cli.app import load, table
+
+    renamed = {"reg": "reg", "lamda": "lamda", "iters": "n_iters"}
+    compared = 0
+    for name in table():
+        function = getattr(mrikit, name.replace("-", "_"), None)
+        if function is None or name == "unroll-train":
+            continue
+        own = {n: p.default for n, p in inspect.signature(function).parameters.items()}
+        for option in load(name).params:
+            key = renamed.get(option.name, option.name)
+            if key in own and own[key] is not inspect.Parameter.empty and key not in ("device", "seed"):
+                assert option.default in (own[key], str(own[key])) or tuple(option.default) == own[key], (name, key)
+                compared += 1
+    assert compared > 15

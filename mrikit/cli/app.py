@@ -70,7 +70,7 @@ mrikit flat-recon --accel 8 scan.h5 out.nii
 mrikit metrics reference.nii out.nii"""
 
 INTRODUCTION = """\
-Tools for accelerated MRI that chain in pipelines. Every command reads and writes .npy, .h5, .nii and .cfl; \
+Tools for accelerated MRI that chain in pipelines. Volumes are .npy, .h5, .nii (images) or .cfl; \
 the suffix says which, and - is a pipe. Inputs come first, the output last."""
 
 

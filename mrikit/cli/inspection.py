@@ -11,43 +11,49 @@ import numpy as np
 from mrikit import axes
 from mrikit.io import Reader
 from mrikit.io.formats import describe
-from mrikit.physics.sampling import acceleration, calibration_extent, sampling
+from mrikit.physics.sampling import acceleration, acquired_plane, calibration_extent, sampling
 
 
 def inspect(reader: Reader, slices: Iterable[np.ndarray]) -> dict[str, Any]:
     """Everything known about a volume, as JSON has it. Consumes `slices`, the reader's own."""
     header = reader.header
     masks: list[np.ndarray] = []
-    largest, n_bad, n_rows = 0.0, 0, 0
+    calibration: tuple[int, int] | None = None
+    largest, n_bad = 0.0, 0
     for array in slices:
         finite = np.isfinite(array)
         n_bad += int(finite.size - np.count_nonzero(finite))
         largest = max(largest, float(np.abs(array).max(initial=0.0, where=finite)))
         if header.kind == "kspace":
             masks.append(sampling(array))
-            n_rows = array.shape[-2]
+            if calibration is None:  # the extent that espirit finds
+                calibration = calibration_extent(acquired_plane(array))
         elif header.kind == "mask":
             masks += [array] if array.ndim == 1 or array.shape == header.shape[-2:] else list(array)
     return describe(reader) | {
         "nbytes": header.nbytes,
         "largest": largest,
         "not_finite": n_bad,
-        "sampling": _sampling(masks, n_rows or None) if masks else None,
+        "sampling": _sampling(masks, calibration) if masks else None,
         "crc32": f"{reader.crc32:08x}",
     }
 
 
-def _sampling(masks: list[np.ndarray], n_rows: int | None) -> dict[str, Any]:
-    """What was sampled: pattern, counts, acceleration and calibration region of the first slice."""
+def _sampling(masks: list[np.ndarray], calibration: tuple[int, int] | None) -> dict[str, Any]:
+    """What was sampled: pattern, counts, acceleration and calibration region of the first slice.
+
+    calibration: (y, x) of k-space; None for a mask, which then tells itself.
+    """
     mask = masks[0]
     lines = mask.ndim == 1
-    n_rows = n_rows or (1 if lines else mask.shape[0])
+    if calibration is None:
+        calibration = calibration_extent(mask, 1 if lines else None)
     return {
         "pattern": "full" if mask.all() else "lines" if lines else "points",
         "sampled": int(np.count_nonzero(mask)),
         "of": int(mask.size),
         "accel": acceleration(mask) if mask.any() else None,
-        "calibration_yx": calibration_extent(mask, n_rows),
+        "calibration_yx": calibration,
         "same_in_all_slices": all(np.array_equal(mask, other) for other in masks[1:]),
     }
 

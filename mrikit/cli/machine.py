@@ -17,6 +17,7 @@ from typing import Any
 from mrikit._version import __version__
 
 REQUIRED = (
+    "array-api-compat",
     "numpy",
     "h5py",
     "nibabel",
@@ -90,7 +91,6 @@ def optional_parts(gpus: Sequence[dict[str, str]]) -> list[dict[str, str | None]
     parts: list[tuple[str, str | None, str, str]] = [
         (cupy, version(cupy), "classical tools on an NVIDIA GPU", how),
         ("bart", _answer([bart, "version"]) if bart else None, "comparisons in tests", "apt install bart"),
-        ("ismrmrd", version("ismrmrd"), "ISMRMRD / MRD files", "pip install ismrmrd"),
     ]
     return [{"name": name, "version": v, "for": use, "install": how} for name, v, use, how in parts]
 
@@ -138,4 +138,4 @@ def render(facts: dict[str, Any]) -> str:
 
 
 def _rows(pairs: Any) -> list[str]:
-    return [f"  {name:<14}{text}" for name, text in pairs]
+    return [f"  {name:<18}{text}" for name, text in pairs]

@@ -87,7 +87,6 @@ def output_option(name: str, help: str, *suffixes: str, metavar: str = "FILE") -
 Kspace = Annotated[str, input_file("IN", "k-space with axes (slice, coil, y, x); - reads a pipe.")]
 Maps = Annotated[str, input_file("MAPS", "Coil maps with axes (slice, coil, y, x), or with sets; - reads a pipe.")]
 Mask = Annotated[str, input_file("MASK", "Sampling mask with axes (x) or (y, x); - reads a pipe.")]
-Image = Annotated[str, input_file("IN", "Image with axes (slice, y, x); - reads a pipe.")]
 Volume = Annotated[str, input_file("IN", "Any file mrikit reads: .npy .h5 .nii .nii.gz .cfl; - reads a pipe.")]
 Output = Annotated[
     str,

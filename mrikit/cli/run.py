@@ -88,6 +88,11 @@ class Run:
 
         return shlex.join(["mrikit", *map(base_name, self.argv)])
 
+    @property
+    def seconds(self) -> float:
+        """Time since the command began."""
+        return time.monotonic() - self._start
+
     # what a command says
 
     def say(self, text: str) -> None:
@@ -335,7 +340,7 @@ class Run:
             sink.finish(history)
 
     def _report(self) -> None:
-        seconds = round(time.monotonic() - self._start, 3)
+        seconds = round(self.seconds, 3)
         if self.settings.json:
             report: dict[str, Any] = {"command": self.command, "version": __version__, **self.facts}
             if self._sinks:

@@ -97,11 +97,6 @@ class Reader(ABC):
         """Raise DataError unless what follows the last slice is right; called before that slice goes out."""
 
     @property
-    def mask(self) -> np.ndarray | None:
-        """The sampling mask stored beside k-space (HDF5 only), else None."""
-        return self.header.mask
-
-    @property
     def history(self) -> tuple[Mapping[str, Any], ...]:
         """Commands that made this volume, oldest first; complete once the last slice has been handed out."""
         return self.header.history

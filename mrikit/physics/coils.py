@@ -58,7 +58,7 @@ def noise_covariance(noise: Array) -> Array:
 
 
 def edge_samples(kspace: Array, fraction: float = 0.05) -> Array:
-    """Acquired samples `(coil, sample)` at both ends of the readout y, where signal is weakest.
+    """Acquired samples `(coil, sample)` of `(coil, y, x)` at both ends of the readout y, where signal is weakest.
 
     They stand in for a noise scan: an upper bound on the noise, close to it where the scan resolves its object.
     """
@@ -80,6 +80,8 @@ def whiten(kspace: Array, noise: Array | None = None) -> Array:
     With the covariance L L^H the coils are mixed by L^-1. Pruessmann 2001, doi:10.1002/mrm.1241.
     """
     xp = namespace(kspace)
+    if kspace.ndim > 3:
+        return xp.stack([whiten(kspace[i, ...], noise) for i in range(kspace.shape[0])])
     noise = edge_samples(kspace) if noise is None else xp.asarray(noise, device=kspace.device)
     if noise.shape[0] != kspace.shape[-3]:
         raise DataError(f"noise has {noise.shape[0]} coils, k-space has {kspace.shape[-3]}")
@@ -93,20 +95,22 @@ def whiten(kspace: Array, noise: Array | None = None) -> Array:
     return mix_coils(xp.linalg.inv(xp.linalg.cholesky(covariance)), kspace)
 
 
-def compress(kspace: Array, n_coils: int, *, calib: int = 24) -> Array:
-    """k-space of the `n_coils` virtual coils that keep most of the central `calib` x `calib` energy.
+def compress(kspace: Array, coils: int = 8, *, calib: int = 24) -> Array:
+    """k-space of the `coils` virtual coils that keep most of the central `calib` x `calib` energy.
 
-    `(..., coil, y, x)` to `(..., n_coils, y, x)`, by the singular vectors of the calibration data, as
+    `(..., coil, y, x)` to `(..., coils, y, x)`, slice by slice, by the singular vectors of the calibration data, as
     `bart cc -S`. Huang 2008, doi:10.1016/j.mri.2007.04.010.
     """
     xp = namespace(kspace)
-    all_coils, n_y, n_x = kspace.shape[-3:]
-    if not 1 <= n_coils <= all_coils:
-        raise UsageError(f"--coils {n_coils}: k-space {describe(kspace.shape)} has {all_coils} coils")
+    if kspace.ndim > 3:
+        return xp.stack([compress(kspace[i, ...], coils, calib=calib) for i in range(kspace.shape[0])])
+    n_coils, n_y, n_x = kspace.shape
+    if not 1 <= coils <= n_coils:
+        raise UsageError(f"--coils {coils}: k-space {describe(kspace.shape)} has {n_coils} coils")
     region = kspace[..., centre(n_y, min(calib, n_y)), centre(n_x, min(calib, n_x))]
-    samples = xp.reshape(xp.moveaxis(region, -3, 0), (all_coils, -1))
+    samples = xp.reshape(region, (n_coils, -1))
     vectors = xp.linalg.eigh(samples @ xp.conj(samples).T)[1]
-    return mix_coils(xp.conj(xp.flip(vectors, axis=1)[:, :n_coils]).T, kspace)
+    return mix_coils(xp.conj(xp.flip(vectors, axis=1)[:, :coils]).T, kspace)
 
 
 def mix_coils(matrix: Array, kspace: Array) -> Array:

@@ -66,20 +66,21 @@ def espirit(
 def calibration_region(kspace: Array, calib: int | tuple[int, int] | str, kernel: int) -> Array:
     """The centre of `kspace` `(coil, y, x)` to calibrate on.
 
+    No more than was acquired, whatever is asked.
     `auto` takes up to 24 x 24 of the fully sampled centre. Where that is narrower than 24 along one axis,
     as behind a mask of lines, it takes more along the other for as many samples in all.
     """
     from mrikit.arrays import to_numpy
 
     n_y, n_x = kspace.shape[-2:]
+    extent = calibration_extent(acquired_plane(to_numpy(kspace)))
     if calib == "auto":
-        extent = calibration_extent(acquired_plane(to_numpy(kspace)))
         size = [min(24, n) for n in extent]
         for axis in (0, 1):
             size[axis] = min(extent[axis], max(size[axis], math.ceil(576 / max(1, size[1 - axis]))))
     else:
-        size = [calib, calib] if isinstance(calib, int) else list(calib)  # type: ignore[list-item]
-        size = [min(size[0], n_y), min(size[1], n_x)]
+        asked = (calib, calib) if isinstance(calib, int) else calib
+        size = [min(int(n), full) for n, full in zip(asked, extent, strict=True)]
     if min(size) < kernel + 2:
         raise DataError(
             f"the calibration region is {describe(size)} (y x x), too small for a kernel of {kernel} x {kernel}, "

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, safe_open, save_file
 
-from mrikit.errors import DataError
+from mrikit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from mrikit.train.loop import State
 
 
-def save_state(path: Path, state: State, meta: dict[str, Any]) -> None:
+def save_state(path: Path, state: State, recipe: dict[str, Any]) -> None:
     """Write weights, average, Adam's moments and the step to `path`; an older state stays until this one is whole."""
     tensors = {f"model.{k}": v for k, v in state.model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in state.average.items()}
@@ -26,16 +26,21 @@ def save_state(path: Path, state: State, meta: dict[str, Any]) -> None:
     save_file(
         {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
         temporary,
-        {"step": str(state.step), "meta": json.dumps(meta)},
+        {"step": str(state.step), "recipe": json.dumps(recipe)},
     )
     temporary.replace(path)
 
 
-def load_state(path: Path, state: State) -> None:
-    """Fill `state` from `path`. Raises DataError where it belongs to another model."""
+def load_state(path: Path, state: State, recipe: dict[str, Any]) -> None:
+    """Fill `state` from `path`. Raises DataError where it belongs to another model, UsageError to another recipe."""
     tensors = load_file(path)
     with safe_open(path, "pt") as file:
         state.step = int(file.metadata()["step"])
+        saved = json.loads(file.metadata()["recipe"])
+    changed = [name for name, value in recipe.items() if saved.get(name) != value]
+    if changed:
+        was = ", ".join(f"{name} {saved.get(name)}" for name in changed)
+        raise UsageError(f"{path}: that run had {was}", hint="resume with the same, or begin anew with --force")
     try:
         state.model.load_state_dict(_below(tensors, "model."))
         state.average = _below(tensors, "average.")

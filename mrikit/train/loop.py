@@ -68,11 +68,13 @@ def fit(
     state = new_state(model, recipe)
     path = folder / "state.safetensors"
     if resume and path.exists():
-        checkpoint.load_state(path, state)
-    totals: dict[str, float] = {}
-    since = time.perf_counter()
-    if not resume:
+        checkpoint.load_state(path, state, asdict(recipe))
+    else:
+        path.unlink(missing_ok=True)
         checkpoint.start_log(folder)
+    if state.step >= recipe.n_steps:
+        return state
+    tally = Tally()
     for batch in batches(state.step):
         for group in state.optimiser.param_groups:
             group["lr"] = group["factor"] * learning_rate(recipe, state.step)
@@ -83,21 +85,38 @@ def fit(
         if math.isfinite(norm):
             state.optimiser.step()
             update_average(state, recipe)
+            tally.add({"loss": float(total.detach()), "gradient": norm, **parts})
         state.step += 1
-        for name, value in {"loss": float(total.detach()), "gradient": norm, **parts}.items():
-            totals[name] = totals.get(name, 0.0) + value
-        if state.step % recipe.report_every == 0 or state.step == recipe.n_steps:
-            n = recipe.report_every
-            line = {"step": state.step, **{k: round(v / n, 6) for k, v in totals.items()}}
-            line["seconds_per_step"] = round((time.perf_counter() - since) / n, 4)
+        last = state.step == recipe.n_steps
+        if last or state.step % recipe.report_every == 0:
+            line = {"step": state.step, **tally.means()}
             checkpoint.log(folder, line)
             report(line)
-            totals, since = {}, time.perf_counter()
-        if state.step % recipe.save_every == 0 or state.step == recipe.n_steps:
-            checkpoint.save_state(path, state, {"recipe": asdict(recipe)})
-        if state.step == recipe.n_steps:
+            tally = Tally()
+        if last or state.step % recipe.save_every == 0:
+            checkpoint.save_state(path, state, asdict(recipe))
+        if last:
             break
     return state
+
+
+class Tally:
+    """Means of what steps report, over the finite ones, and the seconds a step takes."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.count = 0
+        self.start = time.perf_counter()
+
+    def add(self, parts: dict[str, float]) -> None:
+        self.count += 1
+        for name, value in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        n = max(1, self.count)
+        seconds = (time.perf_counter() - self.start) / n
+        return {**{k: round(v / n, 6) for k, v in self.sums.items()}, "seconds_per_step": round(seconds, 4)}
 
 
 def new_state(model: nn.Module, recipe: Recipe) -> State:

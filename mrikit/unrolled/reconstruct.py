@@ -22,11 +22,15 @@ DEFAULT_MODEL = "flat-small"
 
 @dataclass(frozen=True)
 class Result:
-    """image: `(y, x)` complex64, in the scan's own scale. maps: those used. accel: N / sampled, achieved."""
+    """image: `(y, x)` complex64, in the scan's own scale. maps: `(coil, y, x)`, those used.
+
+    accel: N / sampled, achieved. scale: what k-space was divided by for the network, already undone.
+    """
 
     image: np.ndarray
     maps: np.ndarray
     accel: float
+    scale: float
 
 
 def load_model(model: str = DEFAULT_MODEL, device: str = "cpu") -> Unrolled:
@@ -77,7 +81,7 @@ class Sampling:
         elif accel is None:
             return kspace, acquired
         elif is_complete(acquired):
-            mask = draw_mask(kspace.shape[-2:], accel, kind=self.kind, acs=self.acs, axis=self.axis, seed=self.seed)
+            mask = self._draw(acquired, kspace.shape[-2:], accel)
         elif same_acceleration(acquired, accel):
             return kspace, acquired
         else:
@@ -86,6 +90,19 @@ class Sampling:
                 hint="leave --accel out to reconstruct what was acquired",
             )
         return undersample(kspace, mask), mask & acquired
+
+    def _draw(self, acquired: np.ndarray, shape: tuple[int, int], accel: float) -> np.ndarray:
+        """A mask that leaves 1 / `accel` of the matrix.
+
+        Samples that fall on zero-padded edges, or on what partial Fourier left out, do not count: more are drawn.
+        """
+        asked = accel
+        for _ in range(10):
+            drawn = draw_mask(shape, max(1.0, asked), kind=self.kind, acs=self.acs, axis=self.axis, seed=self.seed)
+            if same_acceleration(drawn & acquired, accel):
+                break
+            asked *= accel / acceleration(drawn & acquired)
+        return drawn
 
 
 def reconstruct(
@@ -99,6 +116,8 @@ def reconstruct(
 ) -> Result:
     """Reconstruct one slice of k-space `(coil, y, x)`; the arguments are those of `flat_recon`."""
     kept, acquired = (how or Sampling()).keep(kspace, mask)
+    if not acquired.any():
+        raise DataError("the mask keeps none of the samples that were acquired")
     if maps is None:
         maps = espirit(kept)
     require_fit(kept, maps)
@@ -109,7 +128,7 @@ def reconstruct(
         image = load_model(model, device)(collate([scan], device))[-1][0].cpu().numpy()
     if scan.transposed:
         image = image.T
-    return Result(np.ascontiguousarray(image * np.float32(scan.scale)), maps, acceleration(acquired))
+    return Result(np.ascontiguousarray(image * np.float32(scan.scale)), maps, acceleration(acquired), scan.scale)
 
 
 def flat_recon(
@@ -129,14 +148,19 @@ def flat_recon(
 
     accel: acceleration at which a fully sampled scan is under-sampled first, with a mask of `mask_kind`, `acs`,
     `axis` and `seed` as `mrikit.mask` draws it; on an under-sampled scan it must agree with what was acquired.
-    mask: keep only these samples. maps: `(..., coil, y, x)`; by default ESPIRiT from the acquired centre.
+    mask: keep only these samples: bool `(x,)`, `(y, x)` or `(slice, y, x)`. maps: `(..., coil, y, x)` complex64; by
+    default ESPIRiT from the acquired centre. device: `cpu` or `cuda:<i>`.
+
+    Raises UsageError where `mask` and `accel` disagree, DataError where the scan contradicts `accel`, has no centre to
+    calibrate on, or does not fit mask or maps. Source: arXiv 2512.03020.
     """
     chosen = Sampling(accel, mask_kind, acs, axis, seed)
     if kspace.ndim == 3:
         return reconstruct(kspace, mask, maps, how=chosen, model=model, device=device).image
-    return np.stack(
-        [
-            reconstruct(k, mask, None if maps is None else maps[i], how=chosen, model=model, device=device).image
-            for i, k in enumerate(kspace)
-        ]
+    masks = mask if mask is not None and mask.ndim == 3 else [mask] * len(kspace)
+    all_maps = [None] * len(kspace) if maps is None else maps
+    results = (
+        reconstruct(*arrays, how=chosen, model=model, device=device)
+        for arrays in zip(kspace, masks, all_maps, strict=True)
     )
+    return np.stack([result.image for result in results])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mrikit.arrays import Array
 
 
-def times(n_unrolls: int, power: float = 0.0) -> list[float]:
+def times(n_unrolls: int, power: float) -> list[float]:
     """t_k = (1 - k/N)^(1 + power) for k = 0..N: from 1 down to 0; the steps sum to one."""
     return [(1 - k / n_unrolls) ** (1 + power) for k in range(n_unrolls + 1)]
 

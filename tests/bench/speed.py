@@ -7,7 +7,8 @@ sigpy     `mrikit.espirit` against SigPy's EspiritCalib, inside one process
 startup   `mrikit --help` and `mrikit mask` against a one-command Typer program that does nothing
 recon     `mrikit flat-recon` against `bart pics -l1 -i100`, whole processes and inside a process
 
-Medians of alternating runs. Nothing else should run on the machine meanwhile.
+Medians of alternating runs. Nothing else should run on the machine meanwhile. The exit code is 1 where a bound is
+missed.
 """
 
 from __future__ import annotations
@@ -52,8 +53,15 @@ def alternate(ours: Callable[[], object], theirs: Callable[[], object], n: int) 
     return statistics.median(times[0]), statistics.median(times[1]), statistics.median(ratios)
 
 
+#: what took longer than its bound allows
+missed: list[str] = []
+
+
 def show(what: str, figures: tuple[float, float, float], bound: float) -> None:
+    """Print one comparison, and keep it in `missed` where its ratio is above `bound`."""
     ours, theirs, ratio = figures
+    if not ratio <= bound:
+        missed.append(f"{what}: {ratio:.2f}x, at most {bound:g}x")
     print(f"{what:62} {ours:8.3f} s {theirs:8.3f} s  {ratio:6.2f}x  (at most {bound:g}x)", flush=True)
 
 
@@ -132,7 +140,7 @@ def bench_recon(folder: Path, n: int) -> None:
     show("mrikit.flat_recon in process / bart pics -l1 -i100", alternate(inside, theirs, n), 0.2)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--only", choices=["espirit", "sigpy", "startup", "recon"])
@@ -143,7 +151,9 @@ def main() -> None:
         if args.only in (None, name):
             with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):
                 bench(Path(folder), args.runs)
+    print("\n".join(["", "missed:", *missed] if missed else ["", "every bound is met"]))
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

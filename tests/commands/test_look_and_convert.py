@@ -29,6 +29,17 @@ def test_info_tells_shape_sampling_and_history(mrikit: Mrikit, kspace: np.ndarra
         assert f"\n  {line}\n" in text + "\n"
 
 
+def test_info_finds_the_calibration_region_that_espirit_uses(mrikit: Mrikit, tmp_path: Path) -> None:
+    """Lines whose readout is zero-padded at both ends: the padding calibrates nothing."""
+    kspace = np.ones((1, 2, 24, 16), np.complex64)
+    kspace[:, :, :4] = kspace[:, :, 20:] = 0
+    kspace[..., [1, 13]] = 0
+    np.save(tmp_path / "padded.npy", kspace)
+    facts = mrikit("info", "padded.npy", "--json").json["sampling"]
+
+    assert (facts["pattern"], facts["calibration_yx"]) == ("lines", [16, 10])
+
+
 def test_info_as_json(mrikit: Mrikit, scan: Path) -> None:
     facts = mrikit("info", "scan.npy", "--json").json
 

@@ -10,6 +10,7 @@ import pytest
 from scans import PLACED, history, opened, read, save, simulated
 
 import mrikit as api
+from mrikit.io import open_reader
 
 if TYPE_CHECKING:
     from running import Mrikit, Shell
@@ -123,10 +124,18 @@ def test_a_masks_history_tells_how_it_was_drawn(mrikit: Mrikit, scan: Path, tmp_
     assert step["facts"] == {"requested_accel": 5, "achieved_accel": 64 / 13, "n_sampled": 13}
 
 
-def test_people_are_told_the_acceleration_too(mrikit: Mrikit) -> None:
-    result = mrikit("mask", "--shape", "230,180", "--accel", "8", "mask.npy")
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("", "random: 22 of 180 lines, R = 8.18"),
+        ("--axis y", "random: 29 of 230 lines, R = 7.93"),
+        ("--kind poisson --axis y", "poisson: 5175 of 41400 samples, R = 8"),
+    ],
+)
+def test_people_are_told_the_acceleration_too(mrikit: Mrikit, words: str, text: str) -> None:
+    result = mrikit("mask", "--shape", "230,180", "--accel", "8", *words.split(), "mask.npy")
 
-    assert result.stderr == "mrikit mask: random: 22 of 180 samples, R = 8.18 (asked for 8)\n"
+    assert result.stderr == f"mrikit mask: {text} (asked for 8)\n"
 
 
 def test_a_scan_lends_a_mask_its_matrix(mrikit: Mrikit, scan: Path, tmp_path: Path) -> None:
@@ -224,7 +233,9 @@ def test_a_mask_goes_straight_from_mask_into_undersample(shell: Shell, scan: Pat
     line = "mrikit mask --like scan.h5 --accel 4 --quiet - | mrikit undersample scan.h5 - under.h5"
     result = shell(line)
 
-    assert (result.code, result.stderr) == (0, "")
+    assert (result.code, result.stderr) == (0, "mrikit undersample: R = 4\n")
     np.testing.assert_array_equal(read(tmp_path / "under.h5"), simulated().kspace * api.mask((64, 64), 4))
+    with open_reader(tmp_path / "under.h5:mask") as reader:
+        np.testing.assert_array_equal(reader.read(), api.mask((64, 64), 4))
     commands = [step["command"][1] for step in history(tmp_path / "under.h5")]
     assert commands == ["mask", "undersample"]

@@ -39,9 +39,9 @@ def test_fastmri_multicoil(tmp_path):
         # ISMRMRD's x is the readout, our y.
         assert reader.header.geometry == Geometry((0.5, 0.4375, 4.5))
         assert np.array_equal(reader.read(), array)
-        assert reader.mask.dtype == bool and np.array_equal(reader.mask, mask == 1)
+        assert reader.header.mask.dtype == bool and np.array_equal(reader.header.mask, mask == 1)
     with open_reader(path, "image") as reader:
-        assert np.array_equal(reader.read(), rss) and reader.mask is None
+        assert np.array_equal(reader.read(), rss) and reader.header.mask is None
     with open_reader(path, "mask") as reader:
         assert np.array_equal(reader.read(), mask == 1)
     with open_reader(path) as reader:
@@ -62,7 +62,7 @@ def test_a_mask_a_slice_broadcasts(tmp_path):
     array = volume("kspace")[1]
     path = fastmri(tmp_path / "f.h5", kspace=array, mask=np.ones((3, 7), "u1"))
     with open_reader(path, "kspace") as reader:
-        assert reader.mask.shape == (3, 1, 7)
+        assert reader.header.mask.shape == (3, 1, 7)
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path):
@@ -92,7 +92,7 @@ def test_what_fastmri_finds_in_a_file_of_ours(tmp_path):
         file["kspace"].attrs.clear()
         file["mask"].attrs.clear()
     with open_reader(path, "kspace") as reader:  # now fastMRI's alone
-        assert reader.header.dialect == "fastMRI HDF5" and np.array_equal(reader.mask, mask)
+        assert reader.header.dialect == "fastMRI HDF5" and np.array_equal(reader.header.mask, mask)
         assert np.allclose(reader.header.geometry.voxel, PLACED.voxel)
 
 

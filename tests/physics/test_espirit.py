@@ -128,3 +128,11 @@ def test_interpolation_keeps_straight_lines(n):
     coarse = np.broadcast_to(line[None, :, None, None], (1, len(line), 1, 1))
     assert np.allclose(interpolate(coarse, n, 4, axis=1)[0, :, 0, 0], np.arange(n))
     assert len(positions(n, np.zeros(1, np.float32), 4)) == len(line)
+
+
+def test_a_region_is_never_larger_than_what_was_acquired(brain):
+    kspace = undersample(brain.kspace[0], mask((96, 80), 8, acs=4, seed=3))
+    with pytest.raises(DataError, match="calibration region"):
+        espirit(kspace, calib=24)
+    rows = undersample(brain.kspace[0], mask((96, 80), 8, axis="y", acs=12, seed=3))
+    assert calibration_region(rows, 24, 6).shape == (6, 12, 24)

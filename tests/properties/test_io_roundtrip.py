@@ -104,7 +104,7 @@ def test_files(tmp_path, suffix, volume, history):
         with open_reader(tmp_path / f"a.{suffix}", kind) as reader:
             check(reader, header, array, history, close=nifti)
             if suffix == "h5":
-                assert np.array_equal(reader.mask, header.mask)
+                assert np.array_equal(reader.header.mask, header.mask)
 
 
 @given(volume=volumes(), history=HISTORIES)

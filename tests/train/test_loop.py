@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from mrikit.errors import DataError
+from mrikit.errors import DataError, UsageError
 from mrikit.train.loop import Recipe, fit, learning_rate
 
 
@@ -46,21 +48,24 @@ def test_it_learns_and_writes_what_it_did(tmp_path):
     assert [line["step"] for line in lines] == [20, 40, 60]
 
 
+class Stopped(Exception):
+    pass
+
+
+def until(n, source=batches):
+    """`source`, which stops the run before step `n`, counted from 0, is taken."""
+
+    def limited(start):
+        for step, batch in enumerate(source(start), start):
+            if step == n:
+                raise Stopped
+            yield batch
+
+    return limited
+
+
 def test_stopping_and_resuming_is_exact(tmp_path):
     whole = fit(linear(), batches, squared_error, RECIPE, mkdir(tmp_path, "a"))
-
-    class Stopped(Exception):
-        pass
-
-    def until(n):
-        def limited(start):
-            for i, batch in enumerate(batches(start)):
-                if start + i == n:
-                    raise Stopped
-                yield batch
-
-        return limited
-
     folder = mkdir(tmp_path, "b")
     with pytest.raises(Stopped):
         fit(linear(), until(37), squared_error, RECIPE, folder)
@@ -76,17 +81,30 @@ def mkdir(parent: Path, name: str) -> Path:
 
 
 def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path):
-    def poisoned(start):
-        for i, (x, y) in enumerate(batches(start)):
-            yield x, y * float("nan") if i == 3 else y
+    """Weights, average and Adam's moments after step 3, which learns from NaN, are those before it."""
 
-    state = fit(linear(), poisoned, squared_error, RECIPE, tmp_path)
-    assert all(torch.isfinite(v).all() for v in state.model.state_dict().values())
-    assert all(torch.isfinite(v).all() for v in state.average.values())
+    def poisoned(start):
+        for step, (x, y) in enumerate(batches(start), start):
+            yield x, y * float("nan") if step == 3 else y
+
+    recipe = Recipe(n_steps=60, learning_rate=0.1, warm_up=5, save_every=1)
+    states = []
+    for n in (3, 4, 5):
+        folder = mkdir(tmp_path, str(n))
+        with pytest.raises(Stopped):
+            fit(linear(), until(n, poisoned), squared_error, recipe, folder)
+        states.append(load_file(folder / "state.safetensors"))
+    before, after, later = states
+    assert any(name.startswith("adam.") for name in before)
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        assert torch.equal(value, after[name]), name
+    assert not torch.equal(after["model.0.weight"], later["model.0.weight"])
+    assert all(torch.isfinite(value).all() for value in later.values())
 
 
 def test_the_state_of_another_model_is_refused(tmp_path):
-    fit(linear(), batches, squared_error, Recipe(n_steps=1), tmp_path)
+    fit(linear(), batches, squared_error, RECIPE, tmp_path)
     with pytest.raises(DataError, match="another model"):
         fit(nn.Sequential(nn.Linear(4, 1)), batches, squared_error, RECIPE, tmp_path, resume=True)
 
@@ -119,3 +137,25 @@ def test_kill_minus_nine_loses_nothing_that_was_saved(tmp_path):
     resumed = fit(linear(), batches, squared_error, RECIPE, folder, resume=True)
     whole = fit(linear(), batches, squared_error, RECIPE, mkdir(tmp_path, "whole"))
     assert torch.equal(resumed.model[0].weight, whole.model[0].weight)
+
+
+def test_resuming_with_another_recipe_is_refused(tmp_path):
+    fit(linear(), batches, squared_error, RECIPE, tmp_path)
+    with pytest.raises(UsageError, match="that run had n_steps 60"):
+        fit(linear(), batches, squared_error, replace(RECIPE, n_steps=80), tmp_path, resume=True)
+
+
+def test_resuming_a_finished_run_does_nothing(tmp_path):
+    done = fit(linear(), batches, squared_error, RECIPE, tmp_path)
+    again = fit(linear(), batches, squared_error, RECIPE, tmp_path, resume=True)
+    assert again.step == 60
+    assert torch.equal(again.average["0.weight"], done.average["0.weight"])
+
+
+def test_beginning_anew_forgets_the_old_run(tmp_path):
+    fit(linear(), batches, squared_error, RECIPE, tmp_path)
+    short = replace(RECIPE, n_steps=5, save_every=100)
+    assert fit(linear(), batches, squared_error, short, tmp_path).step == 5
+    (line,) = [json.loads(line) for line in (tmp_path / "loss.jsonl").read_text().splitlines()]
+    assert line["step"] == 5
+    assert line["loss"] > 1e-3  # the mean over five steps, not over twenty

@@ -49,7 +49,7 @@ class Gaussian:
         gain = r @ ah @ np.linalg.inv(self.a @ r @ ah + SIGMA**2 * np.eye(len(self.a)))
         return d - gain @ (self.a @ (x if naive else d) - self.y)
 
-    def integrate(self, n_unrolls: int, *, start: np.ndarray, power: float = 0.0, naive: bool = False) -> np.ndarray:
+    def integrate(self, n_unrolls: int, *, start: np.ndarray, power: float = 0, naive: bool = False) -> np.ndarray:
         x, grid = start, times(n_unrolls, power)
         for t, t_next in itertools.pairwise(grid):
             x = step(x, self.x0hat(x, t, naive=naive), t, t_next)

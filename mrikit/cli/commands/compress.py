@@ -27,6 +27,6 @@ def compress(
     """
     from mrikit.physics.coils import compress
 
-    reduce = partial(compress, n_coils=coils)
+    reduce = partial(compress, coils=coils)
     scan = run.open(in_, "kspace")
     run.stream(reduce, [scan], out, kind="kspace", mask=scan.header.mask, device=run.device)

@@ -46,17 +46,19 @@ def flat_recon(
 
     load_model(model, run.device)  # a wrong one is found out before the scan is read
     how = Sampling(accel, mask_kind, acs, axis, run.seed)
-    achieved = []
+    accels, scales = [], []
 
     def one_slice(*arrays: Any) -> tuple[Any, Any]:
         result = reconstruct(*arrays, how=how, model=model, device=run.device)
-        achieved.append(result.accel)
+        accels.append(result.accel)
+        scales.append(result.scale)
         return result.image, result.maps
 
     sources = [run.open(in_, "kspace"), run.open_if(mask, "mask"), run.open_if(maps, "maps")]
     run.stream(one_slice, sources, [out, maps_out], ["image", "maps"], part=part)
+    achieved = " to ".join(sorted({f"{a:.3g}" for a in (min(accels), max(accels))}, key=float))
     asked = f" (asked for {accel:g})" if accel else ""
     run.note(
-        f"R = {achieved[0]:.3g}{asked}, model {model}, device {run.device}",
-        requested_accel=accel, achieved_accel=achieved[0], model=Path(model).name,
+        f"R = {achieved}{asked}, model {Path(model).name}, {run.device}, {run.seconds:.1f} s",
+        requested_accel=accel, achieved_accel=min(accels), model=Path(model).name, scale=scales,
     )  # fmt: skip

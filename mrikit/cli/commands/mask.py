@@ -39,7 +39,7 @@ def mask(
     random, equispaced and gaussian keep round(N / accel) lines, the fully sampled centre included; poisson and radial
     keep as many samples of the plane. Give the matrix with --like or --shape.
     """
-    from mrikit.physics.masks import mask
+    from mrikit.physics.masks import PLANE_KINDS, mask
     from mrikit.physics.sampling import acceleration
 
     run.require_one_of(("--like", like), ("--shape", shape))
@@ -47,7 +47,8 @@ def mask(
     drawn = mask(matrix, accel, kind=kind, acs=acs, axis=axis, seed=run.seed)
     achieved = acceleration(drawn)
     run.write(drawn, out, "mask")
+    counted = drawn if kind in PLANE_KINDS or drawn.ndim == 1 else drawn.any(axis=1)  # lines along y: one per row
     run.note(
-        f"{kind}: {drawn.sum()} of {drawn.size} samples, R = {achieved:.3g} (asked for {accel:g})",
+        f"{kind}: {counted.sum()} of {counted.size} {'samples' if kind in PLANE_KINDS else 'lines'}, R = {achieved:.3g} (asked for {accel:g})",
         requested_accel=accel, achieved_accel=achieved, n_sampled=int(drawn.sum()),
     )  # fmt: skip
