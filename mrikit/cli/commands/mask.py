@@ -47,8 +47,10 @@ def mask(
     drawn = mask(matrix, accel, kind=kind, acs=acs, axis=axis, seed=run.seed)
     achieved = acceleration(drawn)
     run.write(drawn, out, "mask")
-    counted = drawn if kind in PLANE_KINDS or drawn.ndim == 1 else drawn.any(axis=1)  # lines along y: one per row
+    plane = kind in PLANE_KINDS
+    counted = drawn if plane or drawn.ndim == 1 else drawn.any(axis=1)  # lines along y: one per row
+    what = f"{counted.sum()} of {counted.size} {'samples' if plane else 'lines'}"
     run.note(
-        f"{kind}: {counted.sum()} of {counted.size} {'samples' if kind in PLANE_KINDS else 'lines'}, R = {achieved:.3g} (asked for {accel:g})",
+        f"{kind}: {what}, R = {achieved:.3g} (asked for {accel:g})",
         requested_accel=accel, achieved_accel=achieved, n_sampled=int(drawn.sum()),
     )  # fmt: skip
