@@ -72,6 +72,13 @@ class Sense:
         kspace = self._mask * fft.fftn(self._project(image), axes=self.axes, norm="ortho")
         return self._combine(fft.ifftn(kspace, axes=self.axes, norm="ortho"))
 
+    def bound(self) -> Array:
+        """An upper bound of ||A^H A||, shape `(..., 1, 1)`: the largest sum of squared sensitivities."""
+        xp = namespace(self._maps)
+        over = (-4, -3) if self.sets else -3
+        energy = xp.sum(xp.abs(self._maps) ** 2, axis=over)
+        return xp.max(energy, axis=(-2, -1), keepdims=True)
+
     def solve(self, rhs: Array, lamda: Array | float, x0: Array | None = None, *, n_iters: int = 30) -> Array:
         """Image x with (A^H A + lamda) x = rhs, by conjugate gradients from `x0`.
 

@@ -1,18 +1,19 @@
 """The unrolled network: Euler steps of the flow from an under-sampled start to the image.
 
-State x^0 = x_1, the regularised least-squares image. Cascade k, at time t_k with Delta_k = t_k - t_{k+1}:
+State x^0 = x_1, the wavelet-regularised image (`start`). Cascade k, at time t_k with Delta_k = t_k - t_{k+1}:
 
     W       = shrinkage of the wavelet details of x^k by theta_k
-    D       = W - |x^k - W| U_theta(x^k, W, t_k)                         ~ E[x_0 | x_t]
+    D       = W - |x^k - W| U_theta(W, x^k - W, l - W, t_k)              ~ E[x_0 | x_t]
     x0hat   = argmin_x ||A x - y||^2 / s^2 + ||x - D||^2 / r_k^2         (conjugate gradients)
     x^{k+1} = (t_{k+1} / t_k) x^k + (Delta_k / t_k) x0hat                (the exact velocity (x - x0hat) / t)
 
-The step lengths are the schedule's, not learned; its power is 1: larger early steps gained 0.2 dB before training.
-What is learned is U_theta, shared by all cascades, the thresholds theta_k, how far D can be trusted, r_k, and what maps
-add to the noise: s^2 = sigma^2 + model_error. The likelihood stands at D, the posterior mean, not at x_t.
+The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades, the thresholds
+theta_k, how far D can be trusted, r_k, and what maps add to the noise: s^2 = sigma^2 + model_error. The likelihood
+stands at D, the posterior mean, not at x_t.
 
-Shrinkage makes the network a classical reconstruction before it has learned anything, on any scan, and what it removes
-tells U_theta the level of the error: |x - W| is the root mean square over the image.
+D works in the frame of the image's own local phase, so that it is almost real. What shrinkage removes, x - W, and what
+regularisation removed from the least-squares image l reach U_theta at unit scale (|.| is the root mean square over the
+image): the errors to be found are a hundred times smaller than the image, too small for a network to see beside it.
 """
 
 from __future__ import annotations
@@ -25,27 +26,27 @@ from torch import Tensor, nn
 
 from mrikit.errors import DataError
 from mrikit.nets.unet import UNet
-from mrikit.nets.wavelet import shrink
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.schedule import step, times
+from mrikit.unrolled.start import local_phase, shrink_aligned, wavelet_start
 
 
 @dataclass(frozen=True)
 class Config:
     """What rebuilds the network; it travels in the weights' card."""
 
-    n_unrolls: int = 6
+    n_unrolls: int = 4
     schedule_power: float = 1.0
-    features: int = 32
+    features: int = 40
     levels: int = 2
     n_cg: int = 6
-    n_start: int = 12
-    start_lamda: float = 0.002
+    n_least_squares: int = 8
+    n_start: int = 30
 
     def __post_init__(self) -> None:
         for name, low, high in (
             ("n_unrolls", 1, 100), ("schedule_power", 0, 10), ("features", 1, 1024), ("levels", 0, 8),
-            ("n_cg", 1, 1000), ("n_start", 1, 1000), ("start_lamda", 0, 1e6),
+            ("n_cg", 1, 1000), ("n_least_squares", 1, 1000), ("n_start", 0, 1000),
         ):  # fmt: skip
             value = getattr(self, name)
             right = isinstance(value, (int, float)) and isinstance(value, type(getattr(Config, name)) | int)
@@ -82,44 +83,57 @@ class Unrolled(nn.Module):
         n = config.n_unrolls
         self.config = config
         self.times = times(n, config.schedule_power)
-        self.prior = UNet(4, 2, features=config.features, levels=config.levels, n_condition=3)
+        self.prior = UNet(6, 2, features=config.features, levels=config.levels, n_condition=3)
         # lamda_k = (sigma^2 + model_error) / r_k^2. Maps from few lines are never exact, hence the second term.
         self.log_model_error = nn.Parameter(torch.tensor(-9.0))
-        self.log_trust = nn.Parameter(torch.full((n,), 5.0))
-        self.log_threshold = nn.Parameter(torch.linspace(-2.5, -4.0, n))
+        self.log_trust = nn.Parameter(torch.full((n,), 2.5))
+        self.trust_slope = nn.Parameter(torch.zeros(2))
+        self.log_threshold = nn.Parameter(torch.linspace(-4.5, -5.5, n))
         self.threshold_slope = nn.Parameter(torch.zeros(2))
+        self.log_imaginary = nn.Parameter(torch.full((n,), 0.4))
 
     def lamda(self, k: int, problem: Problem) -> Tensor:
         """Weight of D against the data at cascade k, `(batch, 1, 1)`."""
-        return ((problem.sigma**2 + self.log_model_error.exp()) * self.log_trust[k].exp())[:, None, None]
+        trust = (self.log_trust[k] + problem.features() @ self.trust_slope).exp()
+        return ((problem.sigma**2 + self.log_model_error.exp()) * trust)[:, None, None]
 
     def threshold(self, k: int, problem: Problem) -> Tensor:
         """theta_k, `(batch, 1, 1)`: higher for noisier and for faster scans."""
         return (self.log_threshold[k] + problem.features() @ self.threshold_slope).exp()[:, None, None]
 
-    def start(self, problem: Problem) -> Tensor:
-        """x_1: a few conjugate-gradient steps towards the regularised least-squares image."""
-        lamda = (self.config.start_lamda + problem.sigma**2)[:, None, None]
-        with torch.no_grad():
-            return problem.operator.solve(problem.rhs, lamda, n_iters=self.config.n_start)
+    @torch.no_grad()
+    def start(self, problem: Problem) -> tuple[Tensor, Tensor]:
+        """The least-squares image, in a few steps of conjugate gradients, and x_1, the wavelet-regularised one."""
+        lamda = (0.01 + problem.sigma**2)[:, None, None]
+        least_squares = problem.operator.solve(problem.rhs, lamda, n_iters=self.config.n_least_squares)
+        return least_squares, wavelet_start(problem.operator, problem.rhs, least_squares, self.config.n_start)
 
-    def denoise(self, k: int, x: Tensor, problem: Problem) -> Tensor:
+    def denoise(self, k: int, x: Tensor, least_squares: Tensor, problem: Problem) -> Tensor:
         """D = E[x_0 | x_t], the network's own estimate at cascade k."""
-        shrunk = shrink(x, self.threshold(k, problem), shift=k)
-        level = torch.sqrt((x - shrunk).abs().square().mean(dim=(-2, -1)) + 1e-10)[:, None, None, None]
+        phase = local_phase(x)
+        x, least_squares = x * phase.conj(), least_squares * phase.conj()
+        shrunk = shrink_aligned(x, self.threshold(k, problem), self.log_imaginary[k].exp(), shift=k)
+        level = rms(x - shrunk)
+        details = [(x - shrunk) / level, (least_squares - shrunk) / rms(least_squares - shrunk)]
+        channels = torch.stack([part for z in (shrunk, *details) for part in (z.real, z.imag)], dim=1)
         time = torch.full_like(problem.sigma, self.times[k])[:, None]
-        channels = torch.stack([x.real, x.imag, shrunk.real, shrunk.imag], dim=1)
-        rest = level * self.prior(channels, torch.cat([time, problem.features()], dim=1))
-        return shrunk - torch.complex(rest[:, 0], rest[:, 1])
+        rest = self.prior(channels, torch.cat([time, problem.features()], dim=1))
+        return (shrunk - level * torch.complex(rest[:, 0], rest[:, 1])) * phase
 
     def forward(self, problem: Problem) -> list[Tensor]:
-        states = [self.start(problem)]
+        least_squares, x = self.start(problem)
+        states = [x]
         for k, (t, t_next) in enumerate(zip(self.times, self.times[1:], strict=False)):
-            x = states[-1]
-            mean = self.denoise(k, x, problem)
+            mean = self.denoise(k, x, least_squares, problem)
             x0hat = solve(problem.operator, problem.rhs, mean, self.lamda(k, problem), self.config.n_cg)
-            states.append(step(x, x0hat, t, t_next))
+            x = step(x, x0hat, t, t_next)
+            states.append(x)
         return states
+
+
+def rms(x: Tensor) -> Tensor:
+    """Root mean square over the image, `(batch, 1, 1)`, with a gradient at zero."""
+    return torch.sqrt((x.real**2 + x.imag**2).mean(dim=(-2, -1), keepdim=True) + 1e-10)
 
 
 def solve(operator: Sense, rhs: Tensor, prior: Tensor, lamda: Tensor, n_iters: int) -> Tensor:

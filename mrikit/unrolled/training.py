@@ -60,7 +60,7 @@ def unroll_train(
     n_parameters = sum(p.numel() for p in network.parameters())
     described = {
         "architecture": "flat",
-        "summary": f"{network.config.n_unrolls} cascades, {n_parameters:,} parameters, for accelerations 2 to 10",
+        "summary": f"{network.config.n_unrolls} cascades, {n_parameters:,} parameters, for accelerations 2 to 12",
         "config": network.config.to_json(),
         "training": {
             "command": command,

@@ -121,3 +121,12 @@ def test_cg_stays_where_it_is_done(random):
 def test_forward_is_mask_times_fft_of_maps_times_image(random):
     maps, mask, image = random.complex(3, 6, 8), random.mask(6, 8), random.complex(6, 8)
     assert np.allclose(Sense(maps, mask).forward(image), mask * fft2c(maps * image), atol=1e-5)
+
+
+def test_the_normal_operator_stays_below_its_bound(case, random):
+    """By power iteration over the whole batch at once, which finds the largest of its norms."""
+    operator, image_shape, _ = case
+    image = random.complex(*image_shape)
+    for _ in range(20):
+        image = operator.normal(image / np.linalg.norm(image))
+    assert 0 < np.linalg.norm(image) <= np.max(operator.bound())

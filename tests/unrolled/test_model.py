@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from mrikit.nets.unet import UNet
-from mrikit.nets.wavelet import shrink
 from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
 from mrikit.physics.sampling import undersample
@@ -16,8 +15,9 @@ from mrikit.unrolled.model import Config, Unrolled, solve
 from mrikit.unrolled.objective import loss, magnitude, ssim
 from mrikit.unrolled.problem import collate, noise_level, standardise
 from mrikit.unrolled.schedule import step
+from mrikit.unrolled.start import local_phase, shrink_aligned
 
-SMALL = Config(n_unrolls=3, features=4, levels=1, n_cg=4, n_start=6)
+SMALL = Config(n_unrolls=3, features=4, levels=1, n_cg=4, n_least_squares=4, n_start=6)
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +100,12 @@ def test_states_lie_on_the_path_when_the_prior_adds_nothing(brain):
     with torch.inference_mode():
         states = model(problem)
         assert len(states) == SMALL.n_unrolls + 1
-        assert torch.equal(states[0], model.start(problem))
+        least_squares, start = model.start(problem)
+        assert torch.equal(states[0], start)
         for k, (x, following) in enumerate(pairwise(states)):
-            mean = shrink(x, model.threshold(k, problem), shift=k)
-            assert torch.equal(model.denoise(k, x, problem), mean)
+            phase, threshold = local_phase(x), model.threshold(k, problem)
+            mean = shrink_aligned(x * phase.conj(), threshold, model.log_imaginary[k].exp(), shift=k) * phase
+            assert torch.equal(model.denoise(k, x, least_squares, problem), mean)
             x0hat = solve(problem.operator, problem.rhs, mean, model.lamda(k, problem), SMALL.n_cg)
             assert torch.equal(following, step(x, x0hat, model.times[k], model.times[k + 1]))
             assert not torch.allclose(following, x, atol=1e-4)
