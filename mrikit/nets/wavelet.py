@@ -32,22 +32,21 @@ def merge(smooth: Tensor, detail: Tensor, dim: int) -> Tensor:
 
 
 def soft_threshold(x: Tensor, threshold: Tensor) -> Tensor:
-    """Complex `x` with its magnitude reduced by `threshold`, at most to zero."""
+    """Real or complex `x` with its magnitude reduced by `threshold`, at most to zero."""
+    if not x.is_complex():
+        return x - torch.maximum(torch.minimum(x, threshold), -threshold)
     magnitude = torch.sqrt(x.real**2 + x.imag**2 + 1e-12)
     return x * functional.relu(1 - threshold / magnitude)
 
 
 def shrink(x: Tensor, threshold: Tensor, *, levels: int = 4, shift: int = 0) -> Tensor:
-    """`x` `(batch, y, x)` complex with its wavelet details soft-thresholded by `threshold` `(batch, 1, 1)`.
+    """`x` `(batch, y, x)`, real or complex, with its wavelet details soft-thresholded by `threshold` `(batch, 1, 1)`.
 
     A shift of the grid that differs from call to call (cycle spinning) averages out its artefacts. Sizes that
     cannot be halved `levels` times are padded by repetition of the edge.
     """
     n_y, n_x = x.shape[-2:]
-    pad_y, pad_x = -n_y % 2**levels, -n_x % 2**levels
-    padded = torch.view_as_real(x).permute(0, 3, 1, 2)
-    padded = functional.pad(padded, (0, pad_x, 0, pad_y), mode="replicate")
-    padded = torch.complex(padded[:, 0], padded[:, 1])
+    padded = pad_edges(x, -n_y % 2**levels, -n_x % 2**levels)
     smooth = torch.roll(padded, (shift, shift), (-2, -1))
     details = []
     for _ in range(levels):
@@ -57,3 +56,9 @@ def shrink(x: Tensor, threshold: Tensor, *, levels: int = 4, shift: int = 0) -> 
     for right, down, corner in reversed(details):
         smooth = merge(merge(smooth, right, -1), merge(down, corner, -1), -2)
     return torch.roll(smooth, (-shift, -shift), (-2, -1))[..., :n_y, :n_x]
+
+
+def pad_edges(x: Tensor, n_y: int, n_x: int) -> Tensor:
+    """`x` `(batch, y, x)` with its last row repeated `n_y` times and then its last column `n_x` times."""
+    x = torch.cat([x, x[:, -1:].expand(-1, n_y, -1)], dim=1) if n_y else x
+    return torch.cat([x, x[:, :, -1:].expand(-1, -1, n_x)], dim=2) if n_x else x

@@ -37,7 +37,7 @@ class Config:
 
     n_unrolls: int = 4
     schedule_power: float = 1.0
-    features: int = 40
+    features: int = 32
     levels: int = 2
     n_cg: int = 6
     n_least_squares: int = 8
@@ -125,7 +125,8 @@ class Unrolled(nn.Module):
         states = [x]
         for k, (t, t_next) in enumerate(zip(self.times, self.times[1:], strict=False)):
             mean = self.denoise(k, x, least_squares, problem)
-            x0hat = solve(problem.operator, problem.rhs, mean, self.lamda(k, problem), self.config.n_cg)
+            lamda = self.lamda(k, problem)
+            x0hat = problem.operator.solve(problem.rhs + lamda * mean, lamda, mean, n_iters=self.config.n_cg)
             x = step(x, x0hat, t, t_next)
             states.append(x)
         return states
@@ -134,25 +135,3 @@ class Unrolled(nn.Module):
 def rms(x: Tensor) -> Tensor:
     """Root mean square over the image, `(batch, 1, 1)`, with a gradient at zero."""
     return torch.sqrt((x.real**2 + x.imag**2).mean(dim=(-2, -1), keepdim=True) + 1e-10)
-
-
-def solve(operator: Sense, rhs: Tensor, prior: Tensor, lamda: Tensor, n_iters: int) -> Tensor:
-    """argmin_x ||A x - y||^2 + lamda ||x - prior||^2, differentiable in `prior` and `lamda`."""
-    return _Solve.apply(operator, rhs + lamda * prior, lamda, prior, n_iters)
-
-
-class _Solve(torch.autograd.Function):
-    """(A^H A + lamda)^-1 rhs with an implicit backward pass: one more solve, nothing stored (MoDL)."""
-
-    @staticmethod
-    def forward(ctx: Any, operator: Sense, rhs: Tensor, lamda: Tensor, x0: Tensor, n_iters: int) -> Tensor:
-        x = operator.solve(rhs, lamda, x0, n_iters=n_iters)
-        ctx.operator, ctx.n_iters = operator, n_iters
-        ctx.save_for_backward(x, lamda)
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor, None, None]:
-        x, lamda = ctx.saved_tensors
-        z = ctx.operator.solve(gradient, lamda, n_iters=ctx.n_iters)
-        return None, z, -(z.conj() * x).real.sum(dim=(-2, -1), keepdim=True), None, None

@@ -38,14 +38,13 @@ def unit(x: Tensor) -> Tensor:
 
 
 def shrink_aligned(x: Tensor, threshold: Tensor, imaginary: Tensor | float, shift: int) -> Tensor:
-    """Wavelet shrinkage of `x` `(batch, y, x)`, its real part by `threshold`, its imaginary part by `imaginary` times that.
+    """Wavelet shrinkage of `x` `(batch, y, x)`: its real part by `threshold`, the other by `imaginary` times that.
 
     The two parts are shrunk on their own, unlike the magnitude in `wavelet.shrink`.
     """
-    both = torch.cat([x.real, x.imag]) + 0j
-    by = torch.cat([threshold.expand(len(x), 1, 1), (threshold * imaginary).expand(len(x), 1, 1)])
-    real, imag = shrink(both, by, shift=shift).real.chunk(2)
-    return torch.complex(real, imag)
+    threshold = threshold.expand(len(x), 1, 1)
+    parts = shrink(torch.cat([x.real, x.imag]), torch.cat([threshold, threshold * imaginary]), shift=shift)
+    return torch.complex(*parts.chunk(2))
 
 
 def wavelet_start(
