@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mrikit.nets.channels import to_channels, to_complex
+
 # Daubechies 2 (four taps), as BART uses: Daubechies 1988, doi:10.1002/cpa.3160410705.
 _ROOT = math.sqrt(3)
 _H = tuple(a / (4 * math.sqrt(2)) for a in (1 + _ROOT, 3 + _ROOT, 3 - _ROOT, 1 - _ROOT))
@@ -45,9 +47,7 @@ def shrink(x: Tensor, threshold: Tensor, *, levels: int = 4, shift: int = 0) -> 
     """
     n_y, n_x = x.shape[-2:]
     pad_y, pad_x = -n_y % 2**levels, -n_x % 2**levels
-    padded = torch.view_as_real(x).permute(0, 3, 1, 2)
-    padded = functional.pad(padded, (0, pad_x, 0, pad_y), mode="replicate")
-    padded = torch.complex(padded[:, 0], padded[:, 1])
+    padded = to_complex(functional.pad(to_channels(x), (0, pad_x, 0, pad_y), mode="replicate"))
     smooth = torch.roll(padded, (shift, shift), (-2, -1))
     details = []
     for _ in range(levels):

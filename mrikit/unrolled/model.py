@@ -17,22 +17,22 @@ tells U_theta the level of the error: |x - W| is the root mean square over the i
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mrikit.errors import DataError
 from mrikit.nets.unet import UNet
 from mrikit.nets.wavelet import shrink
 from mrikit.physics.sense import Sense
+from mrikit.unrolled.config import Settings
 from mrikit.unrolled.schedule import step, times
 
 
 @dataclass(frozen=True)
-class Config:
-    """What rebuilds the network; it travels in the weights' card."""
+class Config(Settings):
+    """FLAT's settings."""
 
     n_unrolls: int = 6
     schedule_power: float = 1.0
@@ -47,13 +47,7 @@ class Config:
             ("n_unrolls", 1, 100), ("schedule_power", 0, 10), ("features", 1, 1024), ("levels", 0, 8),
             ("n_cg", 1, 1000), ("n_start", 1, 1000), ("start_lamda", 0, 1e6),
         ):  # fmt: skip
-            value = getattr(self, name)
-            right = isinstance(value, (int, float)) and isinstance(value, type(getattr(Config, name)) | int)
-            if not right or not low <= value <= high:
-                raise DataError(f"{name} is {value!r}, expected a number from {low} to {high:g}")
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+            self.require_number(name, low, high)
 
 
 @dataclass(frozen=True)
@@ -62,12 +56,18 @@ class Problem:
 
     operator: A, with maps `(batch, coil, y, x)`. rhs: A^H y `(batch, y, x)`.
     sigma, accel: `(batch,)`, the noise std in units of the scaled image, and N / sampled.
+    kspace, maps: y and S, `(batch, coil, y, x)`; kspace is an image along the axes that A does not transform.
+    mask, centre: bool `(batch, 1, 1 or y, x)`, the samples taken, and those of the fully sampled centre.
     """
 
     operator: Sense
     rhs: Tensor
     sigma: Tensor
     accel: Tensor
+    kspace: Tensor
+    maps: Tensor
+    mask: Tensor
+    centre: Tensor
 
     def features(self) -> Tensor:
         """Noise and acceleration as numbers around zero, `(batch, 2)`."""
