@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mrikit import weights
-from mrikit.errors import DataError
+from mrikit.errors import DataError, MissingInputError
 from mrikit.physics.coils import mvue
 from mrikit.physics.fourier import fft2c, ifft2c
 from mrikit.physics.masks import mask
@@ -85,6 +85,7 @@ def test_a_preset_says_its_size_and_leaves_no_setting_out(name):
 
 def test_the_presets_that_ship():
     assert names() == ["flat", "flat-small", "modl", "varnet", "varnet-small"]
+    assert {preset(name).architecture for name in names()} == set(ARCHITECTURES)
 
 
 def test_a_file_of_ones_own_is_a_preset(tmp_path):
@@ -115,8 +116,6 @@ def test_a_file_that_is_no_preset_is_named(tmp_path, text, found):
 
 
 def test_an_unknown_preset_lists_the_known():
-    from mrikit.errors import MissingInputError
-
     with pytest.raises(MissingInputError, match="modl-tiny: there is no such file and no such preset") as error:
         preset("modl-tiny")
     assert "flat-small, modl, varnet" in error.value.hint
@@ -413,7 +412,3 @@ def test_the_centre_of_a_scan():
     assert (plane.mask | ~plane.centre).all()
     assert collate([lines]).centre.shape == (1, 1, 1, 20)
     assert collate([plane]).centre.shape == (1, 1, 24, 20)
-
-
-def test_every_architecture_has_a_preset():
-    assert {preset(name).architecture for name in names()} == set(ARCHITECTURES)
