@@ -18,22 +18,22 @@ image): the errors to be found are a hundred times smaller than the image, too s
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mrikit.errors import DataError
 from mrikit.nets.unet import UNet
 from mrikit.physics.sense import Sense
+from mrikit.unrolled.config import Settings
 from mrikit.unrolled.schedule import step, times
 from mrikit.unrolled.start import local_phase, shrink_aligned, wavelet_start
 
 
 @dataclass(frozen=True)
-class Config:
-    """What rebuilds the network; it travels in the weights' card."""
+class Config(Settings):
+    """FLAT's settings."""
 
     n_unrolls: int = 4
     schedule_power: float = 1.0
@@ -48,13 +48,7 @@ class Config:
             ("n_unrolls", 1, 100), ("schedule_power", 0, 10), ("features", 1, 1024), ("levels", 0, 8),
             ("n_cg", 1, 1000), ("n_least_squares", 1, 1000), ("n_start", 0, 1000),
         ):  # fmt: skip
-            value = getattr(self, name)
-            right = isinstance(value, (int, float)) and isinstance(value, type(getattr(Config, name)) | int)
-            if not right or not low <= value <= high:
-                raise DataError(f"{name} is {value!r}, expected a number from {low} to {high:g}")
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+            self.require_number(name, low, high)
 
 
 @dataclass(frozen=True)
@@ -63,12 +57,18 @@ class Problem:
 
     operator: A, with maps `(batch, coil, y, x)`. rhs: A^H y `(batch, y, x)`.
     sigma, accel: `(batch,)`, the noise std in units of the scaled image, and N / sampled.
+    kspace, maps: y and S, `(batch, coil, y, x)`; kspace is an image along the axes that A does not transform.
+    mask, centre: bool `(batch, 1, 1 or y, x)`, the samples taken, and those of the fully sampled centre.
     """
 
     operator: Sense
     rhs: Tensor
     sigma: Tensor
     accel: Tensor
+    kspace: Tensor
+    maps: Tensor
+    mask: Tensor
+    centre: Tensor
 
     def features(self) -> Tensor:
         """Noise and acceleration as numbers around zero, `(batch, 2)`."""

@@ -10,7 +10,7 @@ import torch
 
 from mrikit.physics.coils import edge_samples
 from mrikit.physics.fourier import ifft2c
-from mrikit.physics.sampling import acceleration
+from mrikit.physics.sampling import acceleration, calibration_extent, centre
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.model import Problem
 
@@ -36,6 +36,14 @@ class Scan:
     def axes(self) -> tuple[int, ...]:
         """Axes that are still k-space."""
         return (-1,) if self.mask.ndim == 1 else (-2, -1)
+
+    @property
+    def centre(self) -> np.ndarray:
+        """The fully sampled centre of `mask`, as a mask of the same shape."""
+        extent = calibration_extent(self.mask, n_y=1)[-self.mask.ndim :]
+        block = np.zeros_like(self.mask)
+        block[tuple(centre(n, length) for n, length in zip(self.mask.shape, extent, strict=True))] = True
+        return block
 
     def rows(self, rows: slice) -> Scan:
         """A band of rows of a scan with a mask of lines: an exact problem of its own, since rows decouple."""
@@ -69,12 +77,20 @@ def collate(scans: list[Scan], device: str = "cpu") -> Problem:
     def batch(arrays: list[np.ndarray]) -> torch.Tensor:
         return torch.from_numpy(np.stack(arrays)).to(device)
 
-    masks = batch([s.mask for s in scans])
-    masks = masks[:, None, None, :] if masks.ndim == 2 else masks[:, None]
-    operator = Sense(batch([s.maps for s in scans]), masks, axes=scans[0].axes)
+    def batch_masks(arrays: list[np.ndarray]) -> torch.Tensor:
+        masks = batch(arrays)
+        return masks[:, None, None, :] if masks.ndim == 2 else masks[:, None]
+
+    kspace, maps = batch([s.kspace for s in scans]), batch([s.maps for s in scans])
+    mask = batch_masks([s.mask for s in scans])
+    operator = Sense(maps, mask, axes=scans[0].axes)
     return Problem(
         operator,
-        operator.adjoint(batch([s.kspace for s in scans])),
+        operator.adjoint(kspace),
         torch.tensor([s.sigma for s in scans], dtype=torch.float32, device=device).clamp_min(1e-5),
         torch.tensor([acceleration(s.mask) for s in scans], dtype=torch.float32, device=device),
+        kspace,
+        maps,
+        mask,
+        batch_masks([s.centre for s in scans]),
     )

@@ -14,7 +14,7 @@ from mrikit.physics.coils import require_fit
 from mrikit.physics.espirit import espirit
 from mrikit.physics.masks import mask as draw_mask
 from mrikit.physics.sampling import acceleration, is_complete, same_acceleration, sampling, undersample
-from mrikit.unrolled.model import Config, Unrolled
+from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.problem import collate, standardise
 
 DEFAULT_MODEL = "flat-small"
@@ -33,24 +33,22 @@ class Result:
     scale: float
 
 
-def load_model(model: str = DEFAULT_MODEL, device: str = "cpu") -> Unrolled:
+def load_model(model: str = DEFAULT_MODEL, device: str = "cpu") -> Network:
     """The network of a default model's name or of a weights file, ready on `device`; kept for the next call."""
     return _load_model(model, weights.find(model).stat().st_mtime_ns, device)
 
 
 @lru_cache(maxsize=4)
-def _load_model(model: str, _changed: int, device: str) -> Unrolled:
+def _load_model(model: str, _changed: int, device: str) -> Network:
     tensors, card = weights.load(model)
-    if card["architecture"] != "flat":
-        raise DataError(f"{model}: holds a {card['architecture']} network, expected flat")
     try:
         # On the meta device a network takes no memory, whatever sizes the card claims.
         with torch.device("meta"):
-            network = Unrolled(Config(**card["config"]))
+            network = build(card["architecture"], card["config"])
         network.load_state_dict(tensors, assign=True)
     except DataError as error:
         raise DataError(f"{model}: its card is not one of mrikit's: {error}") from error
-    except (TypeError, RuntimeError) as error:
+    except RuntimeError as error:
         raise DataError(f"{model}: the weights do not fit the network that the card describes") from error
     return network.to(device, memory_format=torch.channels_last).eval()
 

@@ -1,0 +1,27 @@
+"""What the configurations of all networks have in common."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mrikit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What rebuilds a network; it travels in the weights' card. Every setting has a default."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def require_number(self, name: str, low: float, high: float) -> None:
+        """Raise DataError unless the setting is a number like its default, from `low` to `high`."""
+        value, default = getattr(self, name), getattr(type(self), name)
+        if not (isinstance(value, type(default) | int) and low <= value <= high):
+            raise DataError(f"{name} is {value!r}, expected a number from {low} to {high:g}")
+
+    def require_choice(self, name: str, *choices: str) -> None:
+        """Raise DataError unless the setting is one of `choices`."""
+        if getattr(self, name) not in choices:
+            raise DataError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(choices)}")
