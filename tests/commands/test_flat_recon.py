@@ -383,7 +383,7 @@ def test_an_unknown_model_is_missing_and_the_known_are_listed(mrikit: Mrikit, tm
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("name", ["own.pt", "own.pth", "own.ckpt", "own.pkl"])
+@pytest.mark.parametrize("name", ["own.pt", "own.pth", "own.ckpt", "own.pkl", "own.pickle", "own.bin"])
 def test_a_pickle_is_refused_unopened(mrikit: Mrikit, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
     refused(mrikit("flat-recon", "--model", name, "full.npy", "out.npy"), 77, name, "pickle")
@@ -412,9 +412,13 @@ def test_weights_that_are_not_those_of_their_card_are_unsafe(mrikit: Mrikit, mod
     refused(mrikit("flat-recon", "--model", model, "full.npy", "out.npy"), 77, "own.safetensors", "card")
 
 
-def test_weights_of_a_newer_format_are_refused_with_the_remedy(mrikit: Mrikit, model: Path) -> None:
+@pytest.mark.parametrize("kept", [("architecture", "config", "sha256"), ()])  # a newer card may have other fields
+def test_weights_of_a_newer_format_are_refused_with_the_remedy(
+    mrikit: Mrikit, model: Path, kept: tuple[str, ...]
+) -> None:
     card = model.with_suffix(".json")
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"format": 99}))
+    content = json.loads(card.read_text())
+    card.write_text(json.dumps({name: content[name] for name in kept} | {"format": 99}))
     result = mrikit("flat-recon", "--model", model, "full.npy", "out.npy")
 
     refused(result, 65, "own.json: weights of format 99", "install a newer mrikit")
@@ -467,6 +471,30 @@ def test_a_configuration_that_cannot_be_is_bad_data(mrikit: Mrikit, model: Path,
 
     assert result.code in (65, 77), result.stderr
     assert result.stderr.count("\n") == 1 and "own." in result.stderr
+
+
+@pytest.mark.parametrize("keep", [0, 1, 300])
+def test_a_card_cut_short_is_bad_data(mrikit: Mrikit, model: Path, keep: int) -> None:
+    card = model.with_suffix(".json")
+    card.write_text(card.read_text()[:keep])
+    refused(mrikit("flat-recon", "--model", model, "full.npy", "out.npy"), 65, "own.json: this card is not JSON")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
+def test_a_folder_is_no_weights(mrikit: Mrikit, model: Path, suffix: str) -> None:
+    model.with_suffix(suffix).unlink()
+    model.with_suffix(suffix).mkdir()
+    result = mrikit("flat-recon", "--model", model, "full.npy", "out.npy")
+
+    refused(result, 66, f"own{suffix}: Is a directory")
+
+
+def test_a_header_that_claims_more_than_there_is_is_bad_data(mrikit: Mrikit, model: Path) -> None:
+    model.write_bytes((2**62).to_bytes(8, "little") + model.read_bytes()[8:])
+    refused(
+        mrikit("flat-recon", "--model", model, "full.npy", "out.npy"), 65,
+        "own.safetensors: not a safetensors file, or one cut short",
+    )  # fmt: skip
 
 
 def test_weights_without_their_card_are_missing_something(mrikit: Mrikit, model: Path) -> None:
