@@ -37,8 +37,8 @@ man: $(READY)
 bench: $(READY)  # speed against BART and SigPy, alternating in one run
 	$(BIN)/python tests/bench/speed.py
 
-bench-quality: $(READY)  # PSNR and SSIM on real scans against BART's L1-wavelet
-	$(BIN)/python tests/bench/quality.py --bart
+bench-quality: $(READY)  # PSNR and SSIM on real and held-out scans against BART's L1-wavelet
+	$(BIN)/python tests/bench/quality.py --bart --split all
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

@@ -4,7 +4,8 @@ Conventions, everywhere in mrikit:
 
 - C order, slices first. k-space is `(slice, coil, y, x)`, maps `(slice, coil, y, x)` or, with several
   sets, `(slice, set, coil, y, x)`, images `(slice, y, x)`, posterior samples `(slice, sample, y, x)`,
-  masks `(x,)`, `(y, x)`, `(slice, x)` or `(slice, y, x)`.
+  the states of an unrolled network `(slice, state, y, x)`, masks `(x,)`, `(y, x)`, `(slice, x)` or
+  `(slice, y, x)`.
 - y is the readout and x the phase encode, as in fastMRI.
 - The Fourier transform is orthonormal and centred at N//2, for odd N too.
 - Complex is complex64. Lengths are mm, times ms, angles radians, frequencies Hz.
@@ -26,9 +27,13 @@ KINDS: dict[str, tuple[Axes, ...]] = {
     "maps": (("slice", "coil", "y", "x"), ("slice", "set", "coil", "y", "x")),
     "image": (("slice", "y", "x"), ("slice", "set", "y", "x")),
     "samples": (("slice", "sample", "y", "x"),),
+    "states": (("slice", "state", "y", "x"),),
     "mask": (("x",), ("y", "x"), ("slice", "x"), ("slice", "y", "x")),
     "noise": (("coil", "sample"),),
 }
+
+#: Kinds that are images, one or several a slice: NIfTI takes them, and `--part` is for them.
+IMAGES = ("image", "samples", "states")
 
 COMPLEX = np.dtype(np.complex64)
 REAL = np.dtype(np.float32)

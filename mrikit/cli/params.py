@@ -107,13 +107,13 @@ Part = Annotated[
         "auto is mag for NIfTI and complex for the others.",
     ),
 ]
-KindName = Literal["kspace", "maps", "image", "samples", "mask", "noise"]
+KindName = Literal["kspace", "maps", "image", "samples", "states", "mask", "noise"]
 Kind = Annotated[
     KindName | None,
     typer.Option(
         "--kind",
         metavar="KIND",
-        help="What IN holds, where the file does not say: kspace, maps, image, samples, mask or noise.",
+        help="What IN holds, where the file does not say: kspace, maps, image, samples, states, mask or noise.",
         show_default=False,
     ),
 ]

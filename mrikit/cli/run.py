@@ -241,6 +241,7 @@ class Run:
         part: str = "auto",
         **header: Any,
     ) -> None:
+        from mrikit.axes import IMAGES
         from mrikit.cli.sinks import Sink
 
         single = isinstance(out, str)
@@ -255,7 +256,7 @@ class Run:
                 its_kind,
                 n_slices,
                 self._open_writer,
-                part=part if single or its_kind in ("image", "samples") else "auto",
+                part=part if single or its_kind in IMAGES else "auto",
                 **header,
             )
             for name, its_kind in zip(outs, kinds, strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mrikit.arrays import to_numpy
-from mrikit.axes import KINDS, Axes
+from mrikit.axes import IMAGES, KINDS, Axes
 from mrikit.cli.checks import check_result
 from mrikit.io import Geometry, Header, Writer
 
@@ -83,7 +83,7 @@ class Sink:
 def default_part(name: str, kind: str) -> str:
     """`mag` for images in NIfTI, as its viewers expect; k-space, maps and noise are nothing without phase."""
     nifti = name.lower().endswith((".nii", ".nii.gz"))
-    return "mag" if nifti and kind in ("image", "samples") else "complex"
+    return "mag" if nifti and kind in IMAGES else "complex"
 
 
 def output_axes(kind: str, ndim: int, *, sliced: bool) -> Axes:

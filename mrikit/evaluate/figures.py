@@ -9,7 +9,7 @@ import numpy as np
 
 from mrikit.axes import describe
 from mrikit.errors import DataError, UsageError
-from mrikit.evaluate.metrics import metrics
+from mrikit.evaluate.metrics import Report, metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 PANEL = 2.6  # inches
 MAX_PANELS = 64
+#: Okabe and Ito's colours, which the colour-blind tell apart, on white; markers tell them apart in grey too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = "osD^vPX"
 
 
 def displayable(volume: np.ndarray, kind: str) -> np.ndarray:
@@ -113,6 +116,36 @@ def comparison(
     return figure
 
 
+def cascades(reports: dict[str, Report | list[Report]]) -> Figure:
+    """PSNR in the object and SSIM after every cascade, a line a trajectory; an image is a level to compare with."""
+    longest = max((len(r) for r in reports.values() if isinstance(r, list)), default=0)
+    if not longest:
+        raise UsageError(
+            "--plot shows how quality changes from state to state, and these are images",
+            hint="mrikit flat-recon --trajectory FILE writes states",
+        )
+    figure = _figure(9, 3.6)
+    psnr, ssim = figure.subplots(1, 2)
+    for i, (name, report) in enumerate(reports.items()):
+        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        states = report if isinstance(report, list) else [report]
+        for axis, values in (
+            (psnr, [r.volume_masked.psnr for r in states]),
+            (ssim, [r.volume.ssim for r in states]),
+        ):
+            if isinstance(report, list):
+                axis.plot(values, color=colour, marker=marker, markersize=5, label=name)
+            else:
+                axis.axhline(values[0], color=colour, linestyle="--", label=name)
+    for axis, label in ((psnr, "PSNR in the object (dB)"), (ssim, "SSIM")):
+        axis.set_xlabel("cascades done (0: the start)")
+        axis.set_ylabel(label)
+        axis.set_xticks(range(0, longest, -(-longest // 13)))
+        axis.grid(alpha=0.3)
+    psnr.legend(fontsize=8)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write `figure` as PNG, whole or not at all, the same bytes for the same figure."""
     part = path.with_name(f".{path.name}.part")
@@ -124,12 +157,18 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _grid(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]:
+    figure = _figure(PANEL * min(aspect, 2) * columns + 1, PANEL * rows + 0.5)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches, that needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(PANEL * min(aspect, 2) * columns + 1, PANEL * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    return figure
 
 
 def _show(axis: Axes, panel: np.ndarray, low: float, high: float, title: str, colours: str = "gray") -> AxesImage:

@@ -87,6 +87,16 @@ def metrics(reference: np.ndarray, image: np.ndarray, *, mask_level: float = 0.0
     return Report(score(everywhere, whole), score(inside, whole), each(everywhere), each(inside))
 
 
+def by_state(reference: np.ndarray, states: np.ndarray, *, mask_level: float = 0.05) -> list[Report]:
+    """Scores of every state of `(slice, state, y, x)` against `reference` `(slice, y, x)`, the start first."""
+    return [metrics(reference, states[:, k], mask_level=mask_level) for k in range(states.shape[1])]
+
+
+def to_json(report: Report | list[Report]) -> object:
+    """A report, or those of every state, in JSON's types."""
+    return [r.to_json() for r in report] if isinstance(report, list) else report.to_json()
+
+
 def ssim_map(reference: np.ndarray, image: np.ndarray, peak: float) -> np.ndarray:
     """SSIM at every place of a 7 x 7 uniform window inside the image: `(y - 6, x - 6)`.
 
@@ -112,8 +122,11 @@ def window_mean(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def table(reports: dict[str, Report]) -> str:
-    """Reports by name as lines of text: the volume, then every slice where there are several."""
+def table(reports: dict[str, Report | list[Report]]) -> str:
+    """Reports by name as lines of text: the volume, then every slice where there are several.
+
+    Of the states of a reconstruction, a list, the volume of each.
+    """
     columns = ("PSNR dB", "SSIM", "NMSE", "NRMSE")
     width = max(12, *(len(name) for name in reports))
     lines = [
@@ -130,6 +143,9 @@ def table(reports: dict[str, Report]) -> str:
         return f"{label:{width}}  {cells(plain)}{'':17}{cells(masked)}"
 
     for name, report in reports.items():
+        if isinstance(report, list):
+            lines += [name, *(row(f"  state {k}", r.volume, r.volume_masked) for k, r in enumerate(report))]
+            continue
         lines.append(row(name, report.volume, report.volume_masked))
         if len(report.slices) > 1:
             pairs = zip(report.slices, report.slices_masked, strict=True)

@@ -7,6 +7,7 @@
 | coil    | 3 COIL                                                                   |
 | set     | 4 MAPS                                                                   |
 | slice   | 13 SLICE; where that is 1 and 2 (PHS2) is not, slices are taken from 2    |
+| state   | 8 ITER                                                                   |
 | sample  | 15 BATCH; of noise, 0                                                    |
 
 Real images and masks are stored as complex, as BART does. Kind, axes, dtype, geometry, units and history
@@ -34,14 +35,14 @@ from mrikit.io.paths import open_file
 from mrikit.io.rawio import Blocks, flat, read_exact, write_all
 from mrikit.io.volume import Geometry, Header, Reader, Writer
 
-NUMBER = {"y": 0, "x": 1, "coil": 3, "set": 4, "slice": 13, "sample": 15}
+NUMBER = {"y": 0, "x": 1, "coil": 3, "set": 4, "state": 8, "slice": 13, "sample": 15}
 PHS2 = 2
 N_DIMS = 16
 MARK = "# mrikit"
 _NUMBERS = ", ".join(map(str, sorted({*NUMBER.values(), PHS2})))
 #: Axes of one slice as it is stored, slowest first.
-STORED = ("sample", "set", "coil", "x", "y")
-GUESSES = ("image", "kspace", "maps", "samples")
+STORED = ("sample", "state", "set", "coil", "x", "y")
+GUESSES = ("image", "kspace", "maps", "states", "samples")
 
 
 class CflReader(Reader):
@@ -133,7 +134,7 @@ def _choose(name: str, lengths: Mapping[str, int], kinds: Sequence[str]) -> meta
 
 
 def _blocks(lengths: Mapping[str, int], slice_dim: int) -> Blocks:
-    slower = ("sample",) if slice_dim == NUMBER["slice"] else ("sample", "set", "coil")
+    slower = ("sample",) if slice_dim == NUMBER["slice"] else ("sample", "state", "set", "coil")
     outer = math.prod(lengths[axis] for axis in slower)
     piece = math.prod(lengths[axis] for axis in STORED if axis not in slower) * COMPLEX.itemsize
     return Blocks(0, outer, lengths["slice"], piece)

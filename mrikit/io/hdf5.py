@@ -34,6 +34,7 @@ NAMES = {
     "reconstruction": "image",
     "maps": "maps",
     "samples": "samples",
+    "states": "states",
     "mask": "mask",
     "noise": "noise",
 }

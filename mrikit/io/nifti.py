@@ -1,6 +1,6 @@
-"""`.nii` and `.nii.gz`, NIfTI-1 written and NIfTI-1 and -2 read: images, posterior samples and masks.
+"""`.nii` and `.nii.gz`, NIfTI-1 written and NIfTI-1 and -2 read: images, samples, states and masks.
 
-In the file the order is (x, y, slice, sample), x fastest, so our (slice, y, x) lies there as it is. The
+In the file the order is (x, y, slice, sample or state), x fastest, so our (slice, y, x) lies there as it is. The
 affine from voxel indices to RAS mm stands in sform and qform with code 1 where it is known. Where only voxel
 sizes are known they stand in pixdim, with unit mm and codes 0; where nothing is known, pixdim is 1 without a
 unit.
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from mrikit.axes import describe
+from mrikit.axes import IMAGES, describe
 from mrikit.errors import DataError, UsageError
 from mrikit.io import guard, meta
 from mrikit.io.atomic import PartFile, writing
@@ -151,7 +151,7 @@ def _extension(name: str, block: bytes, order: str) -> dict[str, Any]:
 
 
 def _lengths(name: str, nii: Any) -> tuple[int, int, int, int]:
-    """Lengths along x, y, slice and sample."""
+    """Lengths along x, y, slice, and sample or state."""
     n = int(nii["dim"][0])
     lengths = [int(length) for length in nii["dim"][1 : 1 + n]] if 1 <= n <= 7 else []
     while len(lengths) > 4 and lengths[-1] == 1:
@@ -194,7 +194,7 @@ class NiftiWriter(Writer):
 
     def __init__(self, part: PartFile, header: Header, *, compressed: bool) -> None:
         self.name, self.header, self._part, self._compressed = part.name, header, part, compressed
-        if header.kind not in ("image", "samples", "mask") or header.axes[-2:] != ("y", "x"):
+        if header.kind not in (*IMAGES, "mask") or header.axes[-2:] != ("y", "x"):
             raise UsageError(
                 f"{self.name}: {header.kind} with axes {', '.join(header.axes)} has no place in NIfTI",
                 hint="write it as .npy, .h5 or .cfl",

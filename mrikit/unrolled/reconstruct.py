@@ -15,9 +15,22 @@ from mrikit.physics.espirit import espirit
 from mrikit.physics.masks import mask as draw_mask
 from mrikit.physics.sampling import acceleration, is_complete, same_acceleration, sampling, undersample
 from mrikit.unrolled.architectures import Network, build
-from mrikit.unrolled.problem import collate, standardise
+from mrikit.unrolled.model import Problem
+from mrikit.unrolled.problem import Scan, collate, standardise
 
 DEFAULT_MODEL = "flat-small"
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What every cascade made of one slice, at the network's `times`.
+
+    states: `(state, y, x)` complex64, the start x^0 to the image x^N, in the scan's own scale.
+    residuals: ||A x^k - y|| / ||y|| of each, over the acquired samples.
+    """
+
+    states: np.ndarray
+    residuals: list[float]
 
 
 @dataclass(frozen=True)
@@ -25,12 +38,14 @@ class Result:
     """image: `(y, x)` complex64, in the scan's own scale. maps: `(coil, y, x)`, those used.
 
     accel: N / sampled, achieved. scale: what k-space was divided by for the network, already undone.
+    trajectory: where it was asked for.
     """
 
     image: np.ndarray
     maps: np.ndarray
     accel: float
     scale: float
+    trajectory: Trajectory | None = None
 
 
 def load_model(model: str = DEFAULT_MODEL, device: str = "cpu") -> Network:
@@ -111,8 +126,12 @@ def reconstruct(
     how: Sampling | None = None,
     model: str = DEFAULT_MODEL,
     device: str = "cpu",
+    trajectory: bool = False,
 ) -> Result:
-    """Reconstruct one slice of k-space `(coil, y, x)`; the arguments are those of `flat_recon`."""
+    """Reconstruct one slice of k-space `(coil, y, x)`; the arguments are those of `flat_recon`.
+
+    trajectory: also keep every state and measure its residual, which takes a quarter more time.
+    """
     kept, acquired = (how or Sampling()).keep(kspace, mask)
     if not acquired.any():
         raise DataError("the mask keeps none of the samples that were acquired")
@@ -122,11 +141,25 @@ def reconstruct(
     if maps.ndim > kept.ndim:
         raise DataError(f"flat-recon takes one set of maps, these are {maps.shape[0]}", hint="use espirit --sets 1")
     scan = standardise(kept, maps, acquired)
+    problem = collate([scan], device)
+    path = None
     with torch.inference_mode():
-        image = load_model(model, device)(collate([scan], device))[-1][0].cpu().numpy()
-    if scan.transposed:
-        image = image.T
-    return Result(np.ascontiguousarray(image * np.float32(scan.scale)), maps, acceleration(acquired), scan.scale)
+        states = load_model(model, device)(problem)
+        if trajectory:
+            path = Trajectory(np.stack([rescale(x, scan) for x in states]), residuals(states, problem))
+    return Result(rescale(states[-1], scan), maps, acceleration(acquired), scan.scale, path)
+
+
+def rescale(x: torch.Tensor, scan: Scan) -> np.ndarray:
+    """A state `(1, y, x)` of the network as an image `(y, x)` in the scale and orientation of the k-space."""
+    image = x[0].cpu().numpy() * np.float32(scan.scale)
+    return np.ascontiguousarray(image.T if scan.transposed else image)
+
+
+def residuals(states: list[torch.Tensor], problem: Problem) -> list[float]:
+    """||A x - y|| / ||y|| of every state."""
+    y, norm = problem.kspace, torch.linalg.vector_norm
+    return [float(norm(problem.operator.forward(x) - y) / norm(y)) for x in states]
 
 
 def flat_recon(

@@ -55,15 +55,15 @@ def card(model: str) -> dict[str, Any]:
         ) from None
     except (ValueError, RecursionError):
         raise DataError(f"{path}: this card is not JSON") from None
-    if not isinstance(content, dict) or not {"format", "architecture", "config", "sha256"} <= content.keys():
-        raise DataError(f"{path}: this is not a card of mrikit's weights")
-    if not isinstance(content["format"], int) or not isinstance(content["config"], dict):
-        raise DataError(f"{path}: this is not a card of mrikit's weights")
-    if content["format"] > FORMAT:
+    number = content.get("format") if isinstance(content, dict) else None
+    # First of all, since a newer card may have other fields.
+    if isinstance(number, int) and number > FORMAT:
         raise DataError(
-            f"{path}: weights of format {content['format']}, this mrikit knows up to {FORMAT}",
-            hint="install a newer mrikit",
+            f"{path}: weights of format {number}, this mrikit knows up to {FORMAT}", hint="install a newer mrikit"
         )
+    known = isinstance(number, int) and {"architecture", "config", "sha256"} <= content.keys()
+    if not known or not isinstance(content["config"], dict):
+        raise DataError(f"{path}: this is not a card of mrikit's weights")
     return content
 
 

@@ -17,9 +17,11 @@ from scans import PLACED, history, opened, read, save, simulated
 
 import mrikit as api
 from mrikit import weights
+from mrikit.physics.sense import Sense
+from mrikit.unrolled.reconstruct import load_model
 
 if TYPE_CHECKING:
-    from running import Mrikit, Result
+    from running import Mrikit, Result, Shell
 
 
 @pytest.fixture(autouse=True)
@@ -257,6 +259,8 @@ def test_json_has_the_facts(mrikit: Mrikit, tmp_path: Path) -> None:
     assert report.pop("seconds") > 0
     (scale,) = report.pop("scale")
     assert scale > 0
+    times, residuals = report.pop("times"), report.pop("residuals")
+    assert report.pop("residuals_per_slice") == [residuals]
     assert report == {
         "command": "flat-recon",
         "version": api.__version__,
@@ -268,6 +272,7 @@ def test_json_has_the_facts(mrikit: Mrikit, tmp_path: Path) -> None:
     }
     (step,) = history(tmp_path / "out.nii")
     facts = {"requested_accel": 3.9, "achieved_accel": 4.0, "model": "flat-small", "scale": [scale]}
+    facts |= {"times": times, "residuals": residuals, "residuals_per_slice": [residuals]}
     assert step["facts"] == facts
 
 
@@ -282,6 +287,70 @@ def test_an_undersampled_scan_has_an_achieved_acceleration_only(mrikit: Mrikit) 
     report = mrikit("flat-recon", "under.npy", "out.npy", "--json").json
 
     assert (report["requested_accel"], report["achieved_accel"]) == (None, 4)
+
+
+# the trajectory
+
+
+@pytest.mark.parametrize("name", ["states.npy", "states.h5", "states.cfl", "states.nii"])
+def test_the_trajectory_starts_at_least_squares_and_ends_in_the_image(
+    mrikit: Mrikit, tmp_path: Path, name: str
+) -> None:
+    save(tmp_path / "both.npy", simulated().kspace, "kspace", geometry=PLACED)
+    words = ["--accel", "4", "--trajectory", name, "--part", "complex", "both.npy", "out.npy"]
+    assert mrikit("flat-recon", *words).code == 0
+
+    reader = opened(tmp_path / name)
+    n_states = load_model("flat-small").config.n_unrolls + 1
+    assert (reader.header.kind, reader.header.axes) == ("states", ("slice", "state", "y", "x"))
+    assert (reader.header.shape, reader.header.geometry) == ((2, n_states, 64, 64), PLACED)
+    states, image = read(tmp_path / name), read(tmp_path / "out.npy")
+    np.testing.assert_array_equal(states[:, -1], image)
+    kept = api.undersample(simulated().kspace[0], read(tmp_path / "mask.npy"))
+    assert relative(states[0, 0], api.pics(kept, api.espirit(kept), reg="l2", lamda=0.002)) < 0.05
+    assert [step["command"][1] for step in history(tmp_path / name)] == ["flat-recon"]
+
+
+def test_the_states_of_lines_along_y_lie_as_the_image_does(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "oblong.npy", simulated((51, 57), 3, 1).kspace, "kspace")
+    words = ["--accel", "2.5", "--axis", "y", "--trajectory", "states.npy", "oblong.npy", "out.npy"]
+    assert mrikit("flat-recon", *words).code == 0
+
+    np.testing.assert_array_equal(read(tmp_path / "states.npy")[:, -1], read(tmp_path / "out.npy"))
+
+
+@pytest.mark.parametrize("words", ["--mask mask.npy", "--accel 4 --mask-kind poisson", "--accel 4 --axis y"])
+def test_json_has_every_states_residual_and_time(mrikit: Mrikit, tmp_path: Path, words: str) -> None:
+    """||A x - y|| / ||y|| of the states as they are written, with the maps as they are written."""
+    save(tmp_path / "both.npy", simulated().kspace, "kspace")
+    outputs = ["--trajectory", "states.npy", "--maps-out", "maps.npy", "both.npy", "out.npy"]
+    report = mrikit("flat-recon", *words.split(), *outputs, "--json").json
+
+    states, maps = read(tmp_path / "states.npy"), read(tmp_path / "maps.npy")
+    assert report["times"] == load_model("flat-small").times
+    for i, found in enumerate(report["residuals_per_slice"]):
+        kind = {"kind": "poisson"} if "poisson" in words else {"axis": "y"} if "--axis" in words else {}
+        mask = api.mask((64, 64), 4, **kind)
+        y = simulated().kspace[i] * mask
+        expected = [np.linalg.norm(Sense(maps[i], mask).forward(x) - y) / np.linalg.norm(y) for x in states[i]]
+        assert found == pytest.approx(expected, rel=1e-3)
+    assert report["residuals"] == pytest.approx(np.mean(report["residuals_per_slice"], axis=0))
+
+
+def test_the_trajectory_goes_on_through_a_pipe(shell: Shell, tmp_path: Path) -> None:
+    save(tmp_path / "truth.npy", simulated().image[:1], "image")
+    result = shell(
+        "mrikit flat-recon --accel 4 --quiet --trajectory - full.npy out.npy | mrikit metrics --json truth.npy -"
+    )
+
+    assert (result.code, result.stderr) == (0, "")
+    assert len(result.json["metrics"]["-"]) == load_model("flat-small").config.n_unrolls + 1
+
+
+def test_nothing_is_measured_that_nobody_asked_for(mrikit: Mrikit, tmp_path: Path) -> None:
+    assert mrikit("flat-recon", "--accel", "4", "full.npy", "out.npy").code == 0
+    (step,) = history(tmp_path / "out.npy")
+    assert "residuals" not in step["facts"]
 
 
 # weights
@@ -314,7 +383,7 @@ def test_an_unknown_model_is_missing_and_the_known_are_listed(mrikit: Mrikit, tm
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("name", ["own.pt", "own.pth", "own.ckpt", "own.pkl"])
+@pytest.mark.parametrize("name", ["own.pt", "own.pth", "own.ckpt", "own.pkl", "own.pickle", "own.bin"])
 def test_a_pickle_is_refused_unopened(mrikit: Mrikit, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
     refused(mrikit("flat-recon", "--model", name, "full.npy", "out.npy"), 77, name, "pickle")
@@ -343,9 +412,13 @@ def test_weights_that_are_not_those_of_their_card_are_unsafe(mrikit: Mrikit, mod
     refused(mrikit("flat-recon", "--model", model, "full.npy", "out.npy"), 77, "own.safetensors", "card")
 
 
-def test_weights_of_a_newer_format_are_refused_with_the_remedy(mrikit: Mrikit, model: Path) -> None:
+@pytest.mark.parametrize("kept", [("architecture", "config", "sha256"), ()])  # a newer card may have other fields
+def test_weights_of_a_newer_format_are_refused_with_the_remedy(
+    mrikit: Mrikit, model: Path, kept: tuple[str, ...]
+) -> None:
     card = model.with_suffix(".json")
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"format": 99}))
+    content = json.loads(card.read_text())
+    card.write_text(json.dumps({name: content[name] for name in kept} | {"format": 99}))
     result = mrikit("flat-recon", "--model", model, "full.npy", "out.npy")
 
     refused(result, 65, "own.json: weights of format 99", "install a newer mrikit")
@@ -398,6 +471,30 @@ def test_a_configuration_that_cannot_be_is_bad_data(mrikit: Mrikit, model: Path,
 
     assert result.code in (65, 77), result.stderr
     assert result.stderr.count("\n") == 1 and "own." in result.stderr
+
+
+@pytest.mark.parametrize("keep", [0, 1, 300])
+def test_a_card_cut_short_is_bad_data(mrikit: Mrikit, model: Path, keep: int) -> None:
+    card = model.with_suffix(".json")
+    card.write_text(card.read_text()[:keep])
+    refused(mrikit("flat-recon", "--model", model, "full.npy", "out.npy"), 65, "own.json: this card is not JSON")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
+def test_a_folder_is_no_weights(mrikit: Mrikit, model: Path, suffix: str) -> None:
+    model.with_suffix(suffix).unlink()
+    model.with_suffix(suffix).mkdir()
+    result = mrikit("flat-recon", "--model", model, "full.npy", "out.npy")
+
+    refused(result, 66, f"own{suffix}: Is a directory")
+
+
+def test_a_header_that_claims_more_than_there_is_is_bad_data(mrikit: Mrikit, model: Path) -> None:
+    model.write_bytes((2**62).to_bytes(8, "little") + model.read_bytes()[8:])
+    refused(
+        mrikit("flat-recon", "--model", model, "full.npy", "out.npy"), 65,
+        "own.safetensors: not a safetensors file, or one cut short",
+    )  # fmt: skip
 
 
 def test_weights_without_their_card_are_missing_something(mrikit: Mrikit, model: Path) -> None:

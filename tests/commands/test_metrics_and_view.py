@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def files(tmp_path: Path) -> None:
-    """reference.nii and a.nii, magnitudes of two slices; b.npy, complex; scan.npy, maps.npy, mask.npy."""
+    """reference.nii and a.nii, magnitudes of two slices; b.npy, complex; states.npy, b and a; scan, maps, mask.npy."""
     rng = np.random.default_rng(0)
     truth = simulated()
     image = truth.image
@@ -29,6 +29,7 @@ def files(tmp_path: Path) -> None:
     save(tmp_path / "scan.npy", truth.kspace, "kspace")
     save(tmp_path / "maps.npy", truth.maps, "maps")
     save(tmp_path / "mask.npy", api.mask((64, 64), 4), "mask")
+    save(tmp_path / "states.npy", np.stack([image + 0.1 * noise, image + 0.05 * noise], axis=1), "states")
 
 
 # metrics
@@ -109,7 +110,33 @@ def test_only_images_are_compared(mrikit: Mrikit, name: str) -> None:
     result = mrikit("metrics", "reference.nii", name)
 
     assert (result.code, result.stderr.count("\n")) == (65, 1)
-    assert f"{name}: holds {({'scan': 'kspace'}).get(name[:4], name[:4])}, expected image" in result.stderr
+    assert f"{name}: holds {({'scan': 'kspace'}).get(name[:4], name[:4])}, expected image or states" in result.stderr
+
+
+def test_a_trajectory_is_compared_state_by_state(mrikit: Mrikit) -> None:
+    report = mrikit("metrics", "--json", "reference.nii", "a.nii", "b.npy", "states.npy").json["metrics"]
+
+    assert report["states.npy"] == [report["b.npy"], report["a.nii"]]
+    lines = mrikit("metrics", "reference.nii", "states.npy").text.splitlines()
+    assert [line.split("  ")[0] or line.split("  ")[1] for line in lines[1:]] == ["states.npy", "state 0", "state 1"]
+    assert f"{report['a.nii']['volume']['psnr']:.2f}" in lines[-1]
+
+
+def test_the_quality_of_every_cascade_becomes_a_plot(mrikit: Mrikit, tmp_path: Path) -> None:
+    result = mrikit("metrics", "--json", "--plot", "cascades.png", "reference.nii", "states.npy", "a.nii")
+
+    assert (result.code, result.stderr) == (0, "")
+    assert result.json["outputs"] == [{"file": "cascades.png", "kind": "picture"}]
+    picture(tmp_path / "cascades.png")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_plot_of_images_is_a_usage_error_that_says_where_states_come_from(mrikit: Mrikit, tmp_path: Path) -> None:
+    result = mrikit("metrics", "--plot", "cascades.png", "reference.nii", "a.nii")
+
+    assert (result.code, result.stdout, result.stderr.count("\n")) == (2, b"", 1)
+    assert "from state to state" in result.stderr and "flat-recon --trajectory" in result.stderr
+    assert not (tmp_path / "cascades.png").exists()
 
 
 # view
@@ -138,6 +165,7 @@ def picture(path: Path) -> np.ndarray:
         "mask.npy",
         "--slices 1 b.npy",
         "--slices 0:8:3 maps.npy",
+        "states.npy",
         "--window 0,0.5 --title brain reference.nii",
         "--against reference.nii a.nii",
         "--against reference.nii a.nii b.npy",

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mrikit.errors import DataError, UsageError
-from mrikit.evaluate.figures import comparison, displayable, montage, parse_slices, save
+from mrikit.evaluate.figures import cascades, comparison, displayable, montage, parse_slices, save
+from mrikit.evaluate.metrics import by_state, metrics
 
 
 def test_slices_are_chosen():
@@ -44,6 +45,26 @@ def test_a_comparison_shows_reference_images_and_error():
     assert np.allclose(shown[0], 0.1 * reference[0], atol=1e-6)
     with pytest.raises(DataError, match="out: is 2 x 16 x 15"):
         comparison(reference, {"out": reference[..., 1:]}, [0], None)
+
+
+def test_a_line_a_trajectory_and_a_level_an_image():
+    rng = np.random.default_rng(0)
+    reference = rng.random((2, 16, 16))
+    states = np.stack([reference * scale for scale in (0.5, 0.7, 0.9)], axis=1)
+    reports = {"flat": by_state(reference, states), "zf": metrics(reference, reference * 0.6)}
+    psnr, ssim = cascades(reports).axes
+
+    assert (psnr.get_ylabel(), ssim.get_ylabel()) == ("PSNR in the object (dB)", "SSIM")
+    for axis, value in (
+        (psnr, lambda report: report.volume_masked.psnr),
+        (ssim, lambda report: report.volume.ssim),
+    ):
+        line, level = axis.lines
+        assert list(line.get_ydata()) == [value(report) for report in reports["flat"]]
+        assert set(level.get_ydata()) == {value(reports["zf"])}
+        assert (line.get_label(), level.get_label()) == ("flat", "zf")
+        assert list(axis.get_xticks()) == [0, 1, 2]
+    assert [text.get_text() for text in psnr.get_legend().get_texts()] == ["flat", "zf"]
 
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path):

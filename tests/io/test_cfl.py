@@ -33,7 +33,7 @@ def dimensions(path):
 def test_every_axis_has_its_dimension(tmp_path, kind, axes):
     header, array = volume(kind, axes)
     path = write(tmp_path / "a.cfl", header, array)
-    numbers = {"y": 0, "x": 1, "coil": 3, "set": 4, "slice": 13, "sample": 0 if kind == "noise" else 15}
+    numbers = {"y": 0, "x": 1, "coil": 3, "set": 4, "state": 8, "slice": 13, "sample": 0 if kind == "noise" else 15}
     expected = [1] * 16
     for axis, n in zip(axes, header.shape, strict=True):
         expected[numbers[axis]] = n

@@ -10,7 +10,7 @@ import numpy as np
 from mrikit.axes import KINDS
 from mrikit.io import Geometry, Header, open_writer
 
-LENGTHS = {"slice": 3, "set": 2, "coil": 4, "sample": 2, "y": 5, "x": 7}
+LENGTHS = {"slice": 3, "set": 2, "coil": 4, "sample": 2, "state": 6, "y": 5, "x": 7}
 AFFINE = ((0.0, -2.0, 0.0, 10.0), (1.5, 0.0, 0.0, -20.0), (0.0, 0.0, 3.0, 5.0), (0.0, 0.0, 0.0, 1.0))
 PLACED = Geometry((1.5, 2.0, 3.0), AFFINE)
 

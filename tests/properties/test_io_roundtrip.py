@@ -97,7 +97,7 @@ def check(reader, header, array, history, *, close):
 def test_files(tmp_path, suffix, volume, history):
     header, array = volume
     nifti = suffix.startswith("nii")
-    if nifti and (header.kind not in ("image", "samples", "mask") or header.axes[-2:] != ("y", "x")):
+    if nifti and (header.kind not in ("image", "samples", "states", "mask") or header.axes[-2:] != ("y", "x")):
         return
     write(tmp_path / f"a.{suffix}", header, array, history)
     for kind in (None, header.kind):

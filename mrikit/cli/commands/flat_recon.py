@@ -16,6 +16,7 @@ from mrikit.cli.runner import Run, command
         ("mrikit flat-recon --accel 8 scan.h5 out.nii", "under-sample a full scan 8-fold and reconstruct it"),
         ("mrikit flat-recon acquired.h5 out.nii", "reconstruct an accelerated scan as it was acquired"),
         ("mrikit flat-recon --mask mask.npy --maps maps.npy scan.h5 out.npy", "a mask and maps of your own"),
+        ("mrikit flat-recon --accel 4 --trajectory states.npy scan.h5 out.npy", "the state after every cascade too"),
     ],
     uses=["device", "seed", "threads"],
 )
@@ -30,6 +31,9 @@ def flat_recon(
     mask: params.MaskOption = None,
     maps: params.MapsOption = None,
     maps_out: params.MapsOutOption = None,
+    trajectory: Annotated[
+        str | None, params.output_option("--trajectory", "Also write every cascade's state here, from the start on.")
+    ] = None,
     model: params.Model = "flat-small",
     mask_kind: params.MaskKindOption = "random",
     acs: params.Acs = "auto",
@@ -40,22 +44,30 @@ def flat_recon(
 
     A fully sampled scan is first under-sampled with --accel; an under-sampled one is taken as it is, and an --accel
     that contradicts it is an error. Coil maps come from the acquired centre unless --maps gives them. The image is
-    in the scan's own units and geometry, as mvue's is.
+    in the scan's own units and geometry, as mvue's is, and so are the states of --trajectory (slice, state, y, x),
+    of which `mrikit metrics --plot` shows the quality. --json tells how far each is from the data.
     """
     from mrikit.unrolled.reconstruct import Sampling, load_model, reconstruct
 
-    load_model(model, run.device)  # a wrong one is found out before the scan is read
+    network = load_model(model, run.device)  # a wrong one is found out before the scan is read
     how = Sampling(accel, mask_kind, acs, axis, run.seed)
-    accels, scales = [], []
+    accels, scales, residuals = [], [], []
+    tracked = trajectory is not None or run.settings.json
 
-    def one_slice(*arrays: Any) -> tuple[Any, Any]:
-        result = reconstruct(*arrays, how=how, model=model, device=run.device)
+    def one_slice(*arrays: Any) -> tuple[Any, ...]:
+        result = reconstruct(*arrays, how=how, model=model, device=run.device, trajectory=tracked)
         accels.append(result.accel)
         scales.append(result.scale)
-        return result.image, result.maps
+        if result.trajectory is None:
+            return result.image, result.maps, None
+        residuals.append(result.trajectory.residuals)
+        return result.image, result.maps, result.trajectory.states
 
     sources = [run.open(in_, "kspace"), run.open_if(mask, "mask"), run.open_if(maps, "maps")]
-    run.stream(one_slice, sources, [out, maps_out], ["image", "maps"], part=part)
+    run.stream(one_slice, sources, [out, maps_out, trajectory], ["image", "maps", "states"], part=part)
+    if tracked:
+        mean = [sum(r) / len(r) for r in zip(*residuals, strict=True)]
+        run.note(times=network.times, residuals=mean, residuals_per_slice=residuals)
     achieved = " to ".join(sorted({f"{a:.3g}" for a in (min(accels), max(accels))}, key=float))
     asked = f" (asked for {accel:g})" if accel else ""
     run.note(

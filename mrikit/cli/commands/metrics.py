@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,24 +15,37 @@ from mrikit.cli.runner import Run, command
     examples=[
         ("mrikit metrics reference.nii out.nii", "PSNR, SSIM, NMSE and NRMSE"),
         ("mrikit metrics --json reference.nii a.nii b.nii", "two reconstructions, for a script"),
+        ("mrikit metrics --plot cascades.png reference.nii states.npy", "PSNR and SSIM after every cascade"),
     ]
 )
 def metrics(
     run: Run,
     ref: Annotated[str, params.input_file("REF", "Reference image; - reads a pipe.")],
-    outs: Annotated[list[str], params.input_file("OUT...", "Images to compare with it.")],
+    outs: Annotated[list[str], params.input_file("OUT...", "Images, or trajectories, to compare with it.")],
     mask_level: Annotated[
         float, typer.Option(help="The object is where REF is above this share of its maximum.", min=0, max=1)
     ] = 0.05,
+    plot: Annotated[
+        str | None, params.output_option("--plot", "Draw PSNR and SSIM of every state.", ".png", metavar="PNG")
+    ] = None,
 ) -> None:
     """Compare images with a reference: PSNR, SSIM, NMSE, NRMSE.
 
     Over all voxels and inside the object. Magnitudes are compared, nothing is rescaled, and the dynamic range is the
     maximum of the reference volume, as in fastMRI. SSIM has a 7 x 7 uniform window. NMSE is |a - b|^2 / |a|^2, and
-    NRMSE its root.
+    NRMSE its root. A trajectory of flat-recon is compared state by state; --plot draws it, with images as levels.
     """
-    from mrikit.evaluate.metrics import metrics, table
+    from mrikit.evaluate.metrics import by_state, metrics, table, to_json
 
     reference = run.read(ref, "image")
-    reports = {name: metrics(reference, run.read(name, "image"), mask_level=mask_level) for name in outs}
-    run.result(table(reports), metrics={name: report.to_json() for name, report in reports.items()})
+    reports = {}
+    for name in outs:
+        reader = run.open(name, ("image", "states"))
+        compare = by_state if reader.header.kind == "states" else metrics
+        reports[name] = compare(reference, run.read(reader), mask_level=mask_level)
+    if plot:
+        from mrikit.evaluate import figures
+
+        figures.save(figures.cascades(reports), Path(plot))
+        run.note(outputs=[{"file": plot, "kind": "picture"}])
+    run.result(table(reports), metrics={name: to_json(report) for name, report in reports.items()})
