@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrikit.axes import describe
+from mrikit.axes import LARGEST, SMALLEST, describe
 from mrikit.errors import DataError, MrikitError
 from mrikit.io import Header, Reader, open_reader, open_writer
 from mrikit.io.paths import locate
@@ -19,7 +19,7 @@ from mrikit.physics.sampling import acceleration, is_complete, sampling
 from mrikit.train.data import Volume, brightest
 
 VERSION = 1  # of the images kept; a higher number makes them all anew
-SMALLEST = 32  # samples along an axis; of fewer, high accelerations leave no centre to calibrate on
+MIN_MATRIX = 32  # samples along an axis; of fewer, high accelerations leave no centre to calibrate on
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def kspace_file(file: Path, reader: Reader, cache: Path, say: Callable[[str], No
     damaged or no slice of it can be learned from.
     """
     header = reader.header
-    if min(header.shape[-2:]) < SMALLEST:
+    if min(header.shape[-2:]) < MIN_MATRIX:
         raise DataError(
-            f"{file}: the matrix is {describe(header.shape[-2:])}, expected {SMALLEST} or more along y and x"
+            f"{file}: the matrix is {describe(header.shape[-2:])}, expected {MIN_MATRIX} or more along y and x"
         )
     require_own_images(file, reader)
     entry = cache / entry_name(file)
@@ -139,12 +139,15 @@ def full_mvue(kspace: np.ndarray) -> np.ndarray:
     """MVUE `(y, x)` of a fully sampled slice `(coil, y, x)`. Raises DataError, whose text follows `slice 3`."""
     if not np.isfinite(kspace).all():
         raise DataError("has NaN or infinity")
-    if not kspace.any():
+    largest = float(np.abs(kspace).max())
+    if largest == 0:
         raise DataError("is zero everywhere")
+    if not SMALLEST <= largest <= LARGEST:
+        raise DataError(f"has a largest sample of {largest:.3g}, expected {SMALLEST:g} to {LARGEST:g}")
     acquired = sampling(kspace)
     if not is_complete(acquired):
         raise DataError(f"is under-sampled, with R = {acceleration(acquired):.3g}")
     image = mvue(kspace, espirit(kspace))
-    if not image.any():
-        raise DataError("holds no signal that coils see alike")
+    if not brightest(image) > 0:
+        raise DataError("shows nothing")
     return image

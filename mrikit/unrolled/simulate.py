@@ -80,7 +80,7 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
 
     Maps are estimated from the acquired centre, as in use. The target is the MVUE that these maps make of the whole
     scan, noise-free where it is simulated, so that the network is not asked for what they cannot express. On three
-    real scans the MVUE with maps from the full centre had another phase, by 0.01 to 0.13 rad: up to 13 % of the image.
+    real scans the MVUE with maps from the full centre had another phase, by up to 0.13 rad, 13 % of the image.
     """
     lines = rng.random() < LINES
     if simulation.scans and rng.random() < simulation.scans.share:
