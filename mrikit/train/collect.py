@@ -25,12 +25,11 @@ Say = Callable[[str], None]
 class Data:
     """images: to simulate scans of. scans: to under-sample as they are, if there are any.
 
-    n_items: images and slices learned from. skipped: names of the files that could not be.
+    skipped: names of the files that could not be learned from.
     """
 
     images: Images
     scans: Scans | None
-    n_items: int
     skipped: tuple[str, ...]
 
 
@@ -87,7 +86,6 @@ def shared(images: list[Volume], scans: list[KspaceFile], simulated: float, skip
     return Data(
         Images(volumes, weights, simulated / (1 - measured)),
         Scans(scans, measured) if scans else None,
-        sum(len(v.shown) for v in volumes),
         skipped,
     )
 

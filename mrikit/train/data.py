@@ -56,6 +56,11 @@ class Images:
         self.shares = np.asarray(weights) / sum(weights)
         self.simulated = simulated
 
+    @property
+    def n_images(self) -> int:
+        """How many the files hold, slices of k-space included."""
+        return sum(len(volume.shown) for volume in self.volumes)
+
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One image `(y, x)` of any size, about 1 where it is bright.
 

@@ -132,7 +132,11 @@ def load_images(entry: Path, kspace: Header) -> tuple[np.ndarray, list[float], d
     kept = header.history[0] if header.history else {}
     if header.shape != (kspace.shape[0], *kspace.shape[-2:]) or not {"brightness", "flaws"} <= kept.keys():
         raise DataError(f"{entry}: not the images of this k-space")
-    return np.load(entry, mmap_mode="r"), kept["brightness"], {int(i): flaw for i, flaw in kept["flaws"].items()}
+    return (
+        np.asarray(np.load(entry, mmap_mode="r")),
+        kept["brightness"],
+        {int(i): flaw for i, flaw in kept["flaws"].items()},
+    )
 
 
 def full_mvue(kspace: np.ndarray) -> np.ndarray:

@@ -136,8 +136,8 @@ class Stream(Dataset):
             try:
                 return problems(self.simulation, generator(self.seed, self.name, step, attempt))
             except DataError as error:  # an image whose calibration region happens to be empty
-                last = error
-        raise DataError(f"of {ATTEMPTS} scans drawn none could be calibrated: {last}")
+                reason = error
+        raise DataError(f"none of {ATTEMPTS} scans drawn is fit to learn from: {reason}")
 
     def batches(self, start: int, n_workers: int = 1) -> Iterator[tuple[Problem, Tensor]]:
         """Batches from step `start` on, drawn ahead by worker processes."""

@@ -67,7 +67,7 @@ def test_images_scans_and_folders_mix_and_count_by_the_root_of_their_slices(
     fastmri(tmp_path / "scan.h5", np.concatenate([kspace] * 2), reconstruction_rss=np.ones((4, 32, 32), np.float32))
     data = gather(tmp_path / "scan.h5", folder, share=0.4)
 
-    assert data.n_items == 14
+    assert data.images.n_images == 14
     assert [len(v.array) for v in data.images.volumes] == [9, 1, 4]
     # Of 3 + 1 + 2 the scan has a third, half of it as measured.
     assert data.scans.share == pytest.approx(0.6 / 6)
@@ -97,7 +97,7 @@ def test_a_folder_is_its_files_of_known_formats_by_name(tmp_path: Path) -> None:
 def test_a_pair_of_files_or_a_file_named_twice_counts_once(gather: Said, tmp_path: Path) -> None:
     save(tmp_path / "d.cfl", np.ones((2, 8, 8), np.float32), "image")
 
-    assert gather(tmp_path, tmp_path / "d.cfl", tmp_path / "d.hdr").n_items == 2
+    assert gather(tmp_path, tmp_path / "d.cfl", tmp_path / "d.hdr").images.n_images == 2
 
 
 @pytest.mark.parametrize("name", ["scan.npy", "scan.cfl", "scan.h5"])
@@ -133,7 +133,7 @@ def test_a_broken_file_in_a_folder_is_named_skipped_and_counted(gather: Said, tm
     broken(folder / "bad.h5")
     data = gather(folder)
 
-    assert data.n_items == 3
+    assert data.images.n_images == 3
     assert data.skipped == ("bad.h5",)
     first, last = gather.warnings
     assert first.startswith(f"{folder}/bad.h5: ") and first.endswith("; skipped")
@@ -211,7 +211,7 @@ def test_a_slice_that_cannot_be_learned_from_is_named_and_left_out(
     path = fastmri(tmp_path / "scan.h5", kspace)
     for _ in range(2):  # computed, then from the cache
         data = gather(path)
-        assert data.n_items == 1
+        assert data.images.n_images == 1
         assert list(data.scans.files[0].images.shown) == [1]
         (warning,) = gather.warnings
         assert warning.startswith(f"{path}: left out") and said in warning
@@ -244,7 +244,7 @@ def test_images_of_another_scan_beside_the_kspace_are_refused(
 
     with pytest.raises(DataError, match=said):
         gather(path)
-    assert gather(Path(f"{path}:kspace")).n_items == 2
+    assert gather(Path(f"{path}:kspace")).images.n_images == 2
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_measured_and_simulated_scans_are_drawn_by_their_share(tmp_path: Path, m
             simulate.problems(mixed, generator(0, "test", i))
 
     assert drawn.count("measured") == pytest.approx(90, abs=20)
-    with pytest.raises(DataError, match="of 100 scans drawn none could be calibrated: enough"):
+    with pytest.raises(DataError, match="none of 100 scans drawn is fit to learn from: enough"):
         Stream(mixed, seed=0)[0]
 
 
