@@ -38,6 +38,9 @@ IMAGES = ("image", "samples", "states")
 COMPLEX = np.dtype(np.complex64)
 REAL = np.dtype(np.float32)
 
+#: Beyond these magnitudes of k-space, sums of squares leave complex64 and a result is silently wrong.
+SMALLEST, LARGEST = 1e-15, 1e15
+
 
 def axes_for(kind: str, shape: Sequence[int], name: str) -> Axes:
     """Axes of a bare array of `shape` that is to be read as `kind`; a missing slice axis is implied.

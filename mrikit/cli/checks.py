@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrikit.axes import require_complex
+from mrikit.axes import LARGEST, SMALLEST, require_complex
 from mrikit.errors import DataError, ResultError
 from mrikit.io import Header, Reader
 
 _COMPLEX_KINDS = ("kspace", "maps", "noise")
-#: Beyond these magnitudes of k-space, sums of squares leave complex64 and a result is silently wrong.
-SMALLEST, LARGEST = 1e-15, 1e15
 
 
 def check_header(reader: Reader) -> None:

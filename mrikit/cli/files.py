@@ -26,19 +26,19 @@ def on_disk(text: str) -> Path:
     return pair if not path.exists() and pair.exists() else path
 
 
-def check_inputs(inputs: Sequence[str]) -> None:
-    """Raise UsageError or MissingInputError unless every input can be opened."""
+def check_inputs(inputs: Sequence[str], folders: Sequence[str] = ()) -> None:
+    """Raise UsageError or MissingInputError unless every input can be opened; those in `folders` may be folders."""
     if inputs.count(PIPE) > 1:
         raise UsageError("only one input can be -, there is one stdin", hint="write the others to files")
     if PIPE in inputs and sys.stdin.isatty():
         raise UsageError("input - is the terminal", hint="pipe something in: mrikit ... - | mrikit ... -")
     for text in inputs:
         if text != PIPE:
-            _check_input(text, on_disk(text))
+            _check_input(text, on_disk(text), folder=text in folders)
 
 
-def _check_input(text: str, path: Path) -> None:
-    if path.is_dir():
+def _check_input(text: str, path: Path, *, folder: bool) -> None:
+    if path.is_dir() and not folder:
         raise MissingInputError(f"{text}: is a folder, expected a file")
     if not path.exists():
         raise MissingInputError(f"{text}: no such file", hint=_nearest(path))

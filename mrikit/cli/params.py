@@ -29,10 +29,11 @@ class _File(click.ParamType):
 
 
 class InputFile(_File):
-    """A file that is read, or `-`; a volume where it is not said to be something else."""
+    """A file that is read, or `-`; a volume where it is not said to be something else. `folder`: or a folder."""
 
-    def __init__(self, *, volume: bool = True) -> None:
+    def __init__(self, *, volume: bool = True, folder: bool = False) -> None:
         self.volume = volume
+        self.folder = folder
 
 
 class OutputFile(_File):
@@ -63,9 +64,10 @@ class Device(click.ParamType):
         return [CompletionItem(name) for name in ("auto", "cpu", "cuda") if name.startswith(incomplete)]
 
 
-def input_file(metavar: str, help: str, *, volume: bool = True) -> Any:
-    """Argument naming a file to read: a volume, or with `volume=False` anything (weights, a table)."""
-    return typer.Argument(metavar=metavar, help=help, click_type=InputFile(volume=volume), show_default=False)
+def input_file(metavar: str, help: str, *, volume: bool = True, folder: bool = False) -> Any:
+    """Argument naming a file to read: a volume, or with `volume=False` anything; with `folder` a folder, too."""
+    file = InputFile(volume=volume, folder=folder)
+    return typer.Argument(metavar=metavar, help=help, click_type=file, show_default=False)
 
 
 def input_option(name: str, help: str, metavar: str = "FILE", *, volume: bool = True) -> Any:

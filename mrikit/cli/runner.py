@@ -67,25 +67,21 @@ def _is_output(annotation: Any) -> bool:
 
 def _run(function: Callable[..., None], values: dict[str, Any], settings: options.Settings, spec: Spec) -> None:
     ctx = click.get_current_context()
-    inputs, in_volumes = _paths(ctx, InputFile)
-    outputs, out_volumes = _paths(ctx, OutputFile)
-    check_inputs(inputs)
+    inputs, outputs = _paths(ctx, InputFile), _paths(ctx, OutputFile)
+    check_inputs(inputs, folders=_paths(ctx, InputFile, "folder"))
     check_outputs(outputs, inputs, force=settings.force)
     name = ctx.info_name or function.__name__
     with Run(name, ctx.obj or sys.argv[1:], settings, inputs, outputs, uses=spec.uses) as run:
-        if out_volumes:
-            check_formats(in_volumes + out_volumes)
+        if out_volumes := _paths(ctx, OutputFile, "volume"):
+            check_formats(_paths(ctx, InputFile, "volume") + out_volumes)
         function(run, **values)
 
 
-def _paths(ctx: click.Context, kind: type[InputFile | OutputFile]) -> tuple[list[str], list[str]]:
-    """Every file name given for a parameter of that type, and those of them that are volumes."""
+def _paths(ctx: click.Context, kind: type[InputFile | OutputFile], only: str | None = None) -> list[str]:
+    """Every file name given for a parameter of that type; with `only`, of which this attribute is true."""
     found: list[str] = []
-    volumes: list[str] = []
     for param in ctx.command.params:
         value = ctx.params.get(param.name or "")
-        if isinstance(param.type, kind) and value is not None:
-            names = [value] if isinstance(value, str) else list(value)
-            found += names
-            volumes += names if param.type.volume else []
-    return found, volumes
+        if isinstance(param.type, kind) and value is not None and (only is None or getattr(param.type, only)):
+            found += [value] if isinstance(value, str) else value
+    return found

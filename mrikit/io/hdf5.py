@@ -121,11 +121,14 @@ class Hdf5Reader(Reader):
         return mask
 
     def _slices(self) -> Iterator[np.ndarray]:
-        n = self.header.n_slices
-        for i in range(n):
-            with _reading(self.name):
-                array = self._data[i] if n > 1 else self._data[()]  # a single slice need not have an axis
-            yield meta.convert(array, self.header)
+        for i in range(self.header.n_slices):
+            yield self.read_slice(i)
+
+    def read_slice(self, index: int) -> np.ndarray:
+        with _reading(self.name):
+            # A single slice need not have an axis.
+            array = self._data[index] if self.header.n_slices > 1 else self._data[()]
+        return meta.convert(array, self.header)
 
     def close(self) -> None:
         self._file.close()

@@ -11,6 +11,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
@@ -111,6 +112,10 @@ class Reader(ABC):
             if i == self.header.n_slices - 1:
                 self._check_end()
             yield array
+
+    def read_slice(self, index: int) -> np.ndarray:
+        """Slice `index` of a reader just opened; those before it are read too, except from HDF5."""
+        return next(islice(self._slices(), index, None))
 
     def read(self) -> np.ndarray:
         """Return the whole volume, `header.shape`."""

@@ -1,48 +1,95 @@
-"""Images to learn from: magnitudes of files, varied, and simulated anatomy."""
+"""Images to learn from: those of files, varied, and simulated anatomy."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from mrikit.errors import DataError
-from mrikit.io import open_reader
 from mrikit.physics.anatomy import anatomy
+
+DARK = 0.05  # images less bright than this share of their volume's brightest show air alone
+OWN_PHASE = 0.5  # share of draws from complex images that keep their phase
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Images `(image, y, x)`, real or complex, in memory or mapped from a file.
+
+    shown: the images that show something. scale: a power of two, so that dividing by it is exact, which brings
+    bright voxels to about 1.
+    """
+
+    array: np.ndarray
+    shown: np.ndarray
+    scale: float
+
+    @classmethod
+    def of(cls, array: np.ndarray, brightness: Sequence[float]) -> Volume:
+        """`array`, of whose images the brightness `brightest` is known; not all of them are dark."""
+        most = max(brightness)
+        return cls(array, np.flatnonzero(np.asarray(brightness) > DARK * most), 2.0 ** round(math.log2(most)))
+
+    @property
+    def weight(self) -> float:
+        """How much it counts beside others: a long series of neighbouring slices does not drown out a single one."""
+        return math.sqrt(len(self.shown))
+
+
+def brightest(image: np.ndarray) -> float:
+    """The 99.9 % quantile of |image|."""
+    return float(np.quantile(np.abs(image), 0.999))
 
 
 class Images:
-    """Magnitude images from volumes of `(image, y, x)` in any format mrikit reads, and simulated ones beside them.
+    """Images of volumes, each drawn by its weight, and simulated ones beside them.
 
-    Every file counts the square root of its number of images, so that a long series of neighbouring slices
-    does not drown out a single scan. `simulated` is the share of images that no file holds.
+    `simulated` is the share of images that no file holds.
     """
 
-    def __init__(self, files: list[Path], simulated: float) -> None:
-        self.arrays = []
-        for file in files:
-            with open_reader(file, "image") as reader:
-                self.arrays.append(np.abs(reader.read()))
-            if not np.isfinite(self.arrays[-1]).all() or not self.arrays[-1].any():
-                raise DataError(f"{file}: images must be finite and not all zero")
-        sizes = np.sqrt([len(a) for a in self.arrays])
-        self.shares = sizes / sizes.sum() if files else sizes
-        self.simulated = simulated if files else 1.0
+    def __init__(self, volumes: Sequence[Volume], weights: Sequence[float], simulated: float) -> None:
+        self.volumes = volumes
+        self.shares = np.asarray(weights) / sum(weights)
+        self.simulated = simulated
+
+    @property
+    def n_images(self) -> int:
+        """How many the files hold, slices of k-space included."""
+        return sum(len(volume.shown) for volume in self.volumes)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """One magnitude image `(y, x)` float32 of any size, about 1 where it is bright."""
+        """One image `(y, x)` of any size, about 1 where it is bright.
+
+        A magnitude, float32, or, one time in two where the file is complex, with its own phase, complex64.
+        """
         if rng.random() < self.simulated:
             shape = (int(rng.integers(192, 321)), int(rng.integers(192, 321)))
             kind = "brain" if rng.random() < 0.5 else "random"
-            image = np.abs(anatomy(kind, shape, rng))
-        else:
-            array = self.arrays[rng.choice(len(self.arrays), p=self.shares)]
-            image = array[rng.integers(len(array))]
-            if rng.random() < 0.6:
-                image = recolour(image, rng)
-        return image.astype(np.float32)
+            return np.abs(anatomy(kind, shape, rng)).astype(np.float32)
+        volume = self.volumes[rng.choice(len(self.volumes), p=self.shares)]
+        image = volume.array[volume.shown[rng.integers(len(volume.shown))]] / np.float32(volume.scale)
+        magnitude, turn = np.abs(image), None
+        if np.iscomplexobj(image) and rng.random() < OWN_PHASE and turns_slowly(image):
+            turn = np.exp(1j * np.angle(image))
+        if rng.random() < 0.6:
+            magnitude = recolour(magnitude, rng)
+        return magnitude.astype(np.float32) if turn is None else (magnitude * turn).astype(np.complex64)
+
+
+def turns_slowly(image: np.ndarray) -> bool:
+    """Whether the phase of `image` `(y, x)` hardly changes from voxel to voxel, so that it can be interpolated.
+
+    Where the centre of k-space was mistaken, for one, neighbours have opposite signs.
+    """
+    for lines in (image, image.T):
+        products = lines[1:] * np.conj(lines[:-1])
+        if not np.sum(products.real) > 0.8 * np.sum(np.abs(products)):
+            return False
+    return True
 
 
 def recolour(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -58,7 +105,7 @@ def recolour(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def warp(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """`image` in a field of view of `shape`: turned, flipped, scaled and shifted a little."""
+    """`image`, real or complex, in a field of view of `shape`: turned, flipped, scaled and shifted a little."""
     zoom = rng.uniform(0.65, 1.1) * max(image.shape[0] / shape[0], image.shape[1] / shape[1])
     if rng.random() < 0.5:
         image = image.T
@@ -76,5 +123,7 @@ def warp(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) ->
         dtype=np.float32,
     )
     grid = functional.affine_grid(torch.from_numpy(theta)[None], [1, 1, *shape], align_corners=False)
-    source = torch.from_numpy(np.ascontiguousarray(image))[None, None]
-    return functional.grid_sample(source, grid, mode="bilinear", align_corners=False)[0, 0].numpy()
+    parts = np.stack([image.real, image.imag]) if np.iscomplexobj(image) else image[None]
+    source = torch.from_numpy(np.ascontiguousarray(parts))[None]
+    warped = functional.grid_sample(source, grid, mode="bilinear", align_corners=False)[0].numpy()
+    return warped[0] + 1j * warped[1] if np.iscomplexobj(image) else warped[0]

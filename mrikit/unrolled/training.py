@@ -10,7 +10,7 @@ import torch
 from mrikit import weights
 from mrikit._version import __version__
 from mrikit.errors import CannotCreateError
-from mrikit.train.data import Images
+from mrikit.train.collect import collect
 from mrikit.train.loop import Recipe, fit
 from mrikit.unrolled.model import Config, Unrolled
 from mrikit.unrolled.objective import loss
@@ -25,15 +25,18 @@ def unroll_train(
     config: Config | None = None,
     simulated: float = 0.5,
     crops: int = 2,
+    strict: bool = False,
     resume: bool = False,
     force: bool = False,
     command: str = "",
     report: Callable[[dict[str, float]], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Unrolled:
-    """Train on simulated scans of the images in `files` and of simulated anatomy; write weights and card to `out`.
+    """Train on what `collect` finds in `files` and on simulated anatomy; write weights and card to `out`.
 
-    A folder `out`.run beside it keeps the state of the run, from which `resume` goes on exactly, and its losses.
-    simulated: share of simulated anatomy. crops: problems a step.
+    A folder `out`.run beside it keeps the state of the run, from which `resume` goes on exactly, its losses, and the
+    MVUE images of measured scans. simulated: share of simulated anatomy. crops: problems a step.
     """
     folder = out.with_suffix(".run")
     if not (resume or force):
@@ -44,7 +47,8 @@ def unroll_train(
                 )
     torch.manual_seed(recipe.seed)
     network = Unrolled(config or Config()).to(memory_format=torch.channels_last)
-    simulation = Simulation(Images(files, simulated), crops=crops)
+    data = collect(files, simulated, cache=folder / "mvue", strict=strict, warn=warn, say=say)
+    simulation = Simulation(data.images, crops=crops, scans=data.scans)
     stream = Stream(simulation, recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     state = fit(
@@ -68,6 +72,7 @@ def unroll_train(
             "steps": recipe.n_steps,
             "crops_per_step": crops,
             "images": [f.name for f in files],
+            "skipped": list(data.skipped),
             "simulated_anatomy": simulated,
             "mrikit": __version__,
             "torch": torch.__version__,

@@ -64,7 +64,8 @@ NEVER: dict[str, set[str]] = {
 ANY_ARRAY = ("fourier", "sense", "cg", "coils", "espirit")
 #: the only places that open files
 OPENERS = (
-    "io/", "weights/", "train/data.py", "train/checkpoint.py", "train/loop.py", "unrolled/presets/",
+    "io/", "weights/", "train/collect.py", "train/scans.py", "train/checkpoint.py", "train/loop.py",
+    "unrolled/presets/",
     "score/checkpoint.py", "evaluate/figures.py", "evaluate/report.py", "cli/", "arrays.py",
 )  # fmt: skip
 

@@ -146,3 +146,37 @@ def test_images_that_are_none_are_refused_by_name(mrikit: Mrikit, images: Path, 
     assert (result.code, result.stderr.count("\n")) == (77 if what == "pickled" else 65, 1)
     assert "images.npy" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["images.npy"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of a scan, of images, and of a file that is broken."""
+    path = tmp_path / "train"
+    path.mkdir()
+    np.save(path / "images.npy", np.abs(simulated(96, 1, 2).image))
+    save(path / "scan.h5", simulated(96, 4, 2).kspace, "kspace")
+    (path / "bad.nii").write_bytes(b"cut off")
+    return path
+
+
+@pytest.mark.slow
+def test_a_folder_of_scans_and_images_is_trained_on(mrikit: Mrikit, folder: Path, tmp_path: Path) -> None:
+    words = ["unroll-train", "--steps", "2", "--crops", "1", "--simulated", "0", "train", "own.safetensors"]
+    result = mrikit(*words)
+
+    assert result.code == 0, result.stderr
+    assert "warning: train/bad.nii: " in result.stderr
+    assert "warning: train: 1 of 3 files skipped" in result.stderr
+    training = json.loads((tmp_path / "own.json").read_text())["training"]
+    assert (training["images"], training["skipped"]) == (["train"], ["bad.nii"])
+
+    assert "computing its MVUE images" in result.stderr
+    assert "computing" not in mrikit(*words, "--force").stderr
+
+
+def test_strict_training_takes_no_broken_file(mrikit: Mrikit, folder: Path, tmp_path: Path) -> None:
+    result = mrikit("unroll-train", "--steps", "1", "--strict", "train", "own.safetensors")
+
+    assert (result.code, result.stderr.count("\n")) == (65, 1)
+    assert "train/bad.nii: " in result.stderr
+    assert not (tmp_path / "own.safetensors").exists()
