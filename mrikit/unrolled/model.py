@@ -7,9 +7,16 @@ State x^0 = x_1, the wavelet-regularised image (`start`). Cascade k, at time t_k
     x0hat   = argmin_x ||A x - y||^2 / s^2 + ||x - D||^2 / r_k^2         (conjugate gradients)
     x^{k+1} = (t_{k+1} / t_k) x^k + (Delta_k / t_k) x0hat                (the exact velocity (x - x0hat) / t)
 
-The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades, the thresholds
-theta_k, how far D can be trusted, r_k, and what maps add to the noise: s^2 = sigma^2 + model_error. The likelihood
-stands at D, the posterior mean, not at x_t.
+The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades or not, the
+thresholds theta_k, how far D can be trusted, r_k, and what maps add to the noise: s^2 = sigma^2 + model_error. The
+likelihood stands at D, the posterior mean, not at x_t.
+
+That is the mode `posterior`. Two others are there to be compared with, the same but for the cascade:
+
+    x^{k+1} = x^k - eta_k A^H (A x^k - y) - w_k (x^k - D)
+
+`paper` has eta_k = w_k = Delta_k (arXiv 2512.03020, with sigma := 1), and `free`, the plain unrolled network, learns
+both.
 
 D works in the frame of the image's own local phase, so that it is almost real. What shrinkage removes, x - W, and what
 regularisation removed from the least-squares image l reach U_theta at unit scale (|.| is the root mean square over the
@@ -19,7 +26,7 @@ image): the errors to be found are a hundred times smaller than the image, too s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +34,15 @@ from torch import Tensor, nn
 from mrikit.nets.unet import UNet
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.config import Settings
-from mrikit.unrolled.schedule import step, times
+from mrikit.unrolled.schedule import cascade_weights, step, step_weight, times
 from mrikit.unrolled.start import local_phase, shrink_aligned, wavelet_start
+
+MODES = ("posterior", "paper", "free")
 
 
 @dataclass(frozen=True)
 class Config(Settings):
-    """FLAT's settings."""
+    """FLAT's settings. n_least_squares, n_start: iterations before x_1. shared: one U-Net for all cascades."""
 
     n_unrolls: int = 4
     schedule_power: float = 1.0
@@ -42,6 +51,8 @@ class Config(Settings):
     n_cg: int = 6
     n_least_squares: int = 8
     n_start: int = 30
+    mode: str = "posterior"
+    shared: bool = True
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -49,6 +60,8 @@ class Config(Settings):
             ("n_cg", 1, 1000), ("n_least_squares", 1, 1000), ("n_start", 0, 1000),
         ):  # fmt: skip
             self.require_number(name, low, high)
+        self.require_choice("mode", *MODES)
+        self.require_choice("shared", True, False)
 
 
 @dataclass(frozen=True)
@@ -83,11 +96,19 @@ class Unrolled(nn.Module):
         n = config.n_unrolls
         self.config = config
         self.times = times(n, config.schedule_power)
-        self.prior = UNet(6, 2, features=config.features, levels=config.levels, n_condition=3)
-        # lamda_k = (sigma^2 + model_error) / r_k^2. Maps from few lines are never exact, hence the second term.
-        self.log_model_error = nn.Parameter(torch.tensor(-9.0))
-        self.log_trust = nn.Parameter(torch.full((n,), 2.5))
-        self.trust_slope = nn.Parameter(torch.zeros(2))
+        unets = [
+            UNet(6, 2, features=config.features, levels=config.levels, n_condition=3)
+            for _ in range(1 if config.shared else n)
+        ]
+        self.prior = unets[0] if config.shared else nn.ModuleList(unets)
+        if config.mode == "posterior":
+            # lamda_k = (sigma^2 + model_error) / r_k^2. Maps from few lines are never exact, hence the second term.
+            self.log_model_error = nn.Parameter(torch.tensor(-9.0))
+            self.log_trust = nn.Parameter(torch.full((n,), 2.5))
+            self.trust_slope = nn.Parameter(torch.zeros(2))
+        if config.mode == "free":
+            self.data_weight = nn.Parameter(torch.ones(n))
+            self.prior_weight = nn.Parameter(torch.tensor([step_weight(t, u) for t, u in pairwise(self.times)]))
         self.log_threshold = nn.Parameter(torch.linspace(-4.5, -5.5, n))
         self.threshold_slope = nn.Parameter(torch.zeros(2))
         self.log_imaginary = nn.Parameter(torch.full((n,), 0.4))
@@ -117,17 +138,29 @@ class Unrolled(nn.Module):
         details = [(x - shrunk) / level, (least_squares - shrunk) / rms(least_squares - shrunk)]
         channels = torch.stack([part for z in (shrunk, *details) for part in (z.real, z.imag)], dim=1)
         time = torch.full_like(problem.sigma, self.times[k])[:, None]
-        rest = self.prior(channels, torch.cat([time, problem.features()], dim=1))
+        unet = self.prior if self.config.shared else self.prior[k]
+        rest = unet(channels, torch.cat([time, problem.features()], dim=1))
         return (shrunk - level * torch.complex(rest[:, 0], rest[:, 1])) * phase
+
+    def cascade(self, k: int, x: Tensor, mean: Tensor, problem: Problem) -> Tensor:
+        """x^{k+1} from x^k and D, by the rule of the mode."""
+        t, t_next = self.times[k : k + 2]
+        operator, rhs = problem.operator, problem.rhs
+        if self.config.mode == "posterior":
+            lamda = self.lamda(k, problem)
+            x0hat = operator.solve(rhs + lamda * mean, lamda, mean, n_iters=self.config.n_cg)
+            return step(x, x0hat, t, t_next)
+        if self.config.mode == "paper":
+            eta, w = cascade_weights("paper", t, t_next)
+        else:
+            eta, w = self.data_weight[k], self.prior_weight[k]
+        return x - eta * (operator.normal(x) - rhs) - w * (x - mean)
 
     def forward(self, problem: Problem) -> list[Tensor]:
         least_squares, x = self.start(problem)
         states = [x]
-        for k, (t, t_next) in enumerate(zip(self.times, self.times[1:], strict=False)):
-            mean = self.denoise(k, x, least_squares, problem)
-            lamda = self.lamda(k, problem)
-            x0hat = problem.operator.solve(problem.rhs + lamda * mean, lamda, mean, n_iters=self.config.n_cg)
-            x = step(x, x0hat, t, t_next)
+        for k in range(self.config.n_unrolls):
+            x = self.cascade(k, x, self.denoise(k, x, least_squares, problem), problem)
             states.append(x)
         return states
 

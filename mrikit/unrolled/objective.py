@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -44,17 +46,20 @@ def loss(
     times: list[float],
     *,
     ssim_weight: float = 0.1,
+    align: str = "state",
     align_weight: float = 0.1,
 ) -> tuple[Tensor, dict[str, float]]:
     """Total loss of the states x^0 .. x^N `(batch, y, x)` against `target`, and its parts as numbers.
 
-        mean_batch( ||x^N - x_0|| + align_weight mean_{k<N} ||x^k - x*_{t_k}|| ) / ||x^0 - x_0||
+        mean_batch( ||x^N - x_0|| + align_weight mean_{k<N} omega_k ||x^k - x*_{t_k}|| ) / ||x^0 - x_0||
         + ssim_weight (1 - SSIM(|x^N|, |x_0|)),          x*_t = (1 - t) x_0 + t x^0
 
     Aligning the states is aligning the velocities: with the ideal velocity taken from the network's own
-    state, v_k - v*_k = (x*_{t_{k+1}} - x^{k+1}) / Delta_k. Every item is measured against the error it
-    starts with, so that hard scans do not drown out easy ones. The norm is the Euclidean one: it
-    fitted a single problem twice as fast as l1, whose gradient was always clipped.
+    state, v_k - v*_k = (x*_{t_{k+1}} - x^{k+1}) / Delta_k. So `align` only chooses weights: omega_k = 1 for `state`,
+    1 / Delta_k, scaled to a mean of 1, for `velocity`; `none` leaves the term out.
+
+    Every item is measured against the error it starts with, so that hard scans do not drown out easy ones. The norm
+    is the Euclidean one: it fitted a single problem twice as fast as l1, whose gradient was always clipped.
     """
     start, final = states[0], states[-1]
     # The floor keeps a scan that starts out almost exact from having an unbounded weight.
@@ -62,13 +67,15 @@ def loss(
     end = distance(final, target) / unit
     total = end.mean()
     parts = {"end": float(total.detach())}
-    if align_weight and len(states) > 2:
-        path = [
-            distance(x, torch.lerp(target, start, t)) / unit for x, t in zip(states[1:-1], times[1:-1], strict=True)
-        ]
-        align = torch.stack(path).mean()
-        total = total + align_weight * align
-        parts["align"] = float(align.detach())
+    if align != "none" and align_weight and len(states) > 2:
+        path = torch.stack(
+            [distance(x, torch.lerp(target, start, t)) / unit for x, t in zip(states[1:-1], times[1:-1], strict=True)]
+        )
+        if align == "velocity":
+            omega = torch.tensor([1 / (t - u) for t, u in pairwise(times[:-1])], device=path.device)
+            path = path * (omega / omega.mean())[:, None]
+        total = total + align_weight * path.mean()
+        parts["align"] = float(path.mean().detach())
     if ssim_weight:
         structure = 1 - ssim(magnitude(final), magnitude(target)).mean()
         total = total + ssim_weight * structure

@@ -25,7 +25,7 @@ from mrikit.unrolled.reconstruct import flat_recon, load_model
 from mrikit.unrolled.varnet import Cascade, SensitivityNetwork, unmasked
 
 SMALL = {
-    "flat": ("flat", {"n_unrolls": 2, "features": 4, "levels": 1, "n_cg": 4, "n_start": 4}),
+    "flat": ("flat", {"n_unrolls": 2, "features": 4, "levels": 1, "n_cg": 4, "n_least_squares": 4, "n_start": 4}),
     "modl": ("modl", {"n_unrolls": 2, "features": 4, "n_blocks": 3, "n_cg": 4}),
     "varnet": ("varnet", {"n_unrolls": 2, "features": 4, "levels": 1, "maps_features": 4, "maps_levels": 1}),
     "varnet-espirit": ("varnet", {"n_unrolls": 2, "features": 4, "levels": 1, "maps": "espirit"}),
