@@ -33,13 +33,16 @@ def espirit(
     kernel: int = 6,
     threshold: float = 0.001,
     crop: float = 0.8,
+    keep: float = 0.05,
     sets: int = 1,
 ) -> Array:
     """Coil maps `(..., coil, y, x)` of k-space `(..., coil, y, x)`, or `(..., set, coil, y, x)` for sets > 1.
 
     calib: side of the calibration region, one number or (y, x); `auto` finds the fully sampled centre.
     kernel: side of the k-space kernel. threshold: singular values kept, as in BART: s_j^2 / s_0^2.
-    crop: voxels whose eigenvalue is not above it get zero maps. sets: how many eigenvectors.
+    crop: voxels whose eigenvalue is not above it get zero maps. keep: but not those that the calibration data
+    shows brighter than this share of the brightest; 1 leaves it to the eigenvalue alone, as in BART. From few
+    lines, eigenvalues are low in parts of the object too, which would be lost. sets: how many eigenvectors.
 
     In the support sum_c |maps_c|^2 = 1, and the phase is that of the calibration data's first principal
     component. Raises DataError where the calibration region is too small for the kernel or is empty.
@@ -47,7 +50,7 @@ def espirit(
     if kspace.ndim > 3:
         xp = namespace(kspace)
         options: dict[str, Any] = {
-            "calib": calib, "kernel": kernel, "threshold": threshold, "crop": crop, "sets": sets
+            "calib": calib, "kernel": kernel, "threshold": threshold, "crop": crop, "keep": keep, "sets": sets
         }  # fmt: skip
         return xp.stack([espirit(kspace[i, ...], **options) for i in range(kspace.shape[0])])
     n_coils, n_y, n_x = kspace.shape
@@ -60,7 +63,12 @@ def espirit(
         vectors, values = _exact(samples, n_y, n_x, sets)
     else:
         vectors, values = _coarse_to_fine(samples, reference, n_y, n_x)
-    return _normalise(vectors, values, reference, crop, sets)
+    support = values[..., 0, :] > crop
+    if keep < 1:
+        image = calibration_image(region, n_y, n_x)
+        bright = image > keep * namespace(image).max(image)
+        support = namespace(image).concat([support[..., :1] | bright[..., None], support[..., 1:]], axis=-1)
+    return _normalise(vectors, support, reference, sets)
 
 
 def calibration_region(kspace: Array, calib: int | tuple[int, int] | str, kernel: int) -> Array:
@@ -241,9 +249,26 @@ def align_phase(vectors: Array, reference: Array) -> Array:
     return vectors * (xp.conj(projection) + tiny) / (magnitude + tiny)
 
 
-def _normalise(vectors: Array, values: Array, reference: Array, crop: float, sets: int) -> Array:
-    """Maps `(coil, y, x)` or `(set, coil, y, x)`: phases aligned, zero where the eigenvalue is not above `crop`."""
+def calibration_image(region: Array, n_y: int, n_x: int) -> Array:
+    """Root sum of squares `(y, x)` of what the calibration region `(coil, y, x)` alone resolves, free of ringing."""
+    xp = namespace(region)
+    waves, steps = [], []
+    for n, length in zip((n_y, n_x), region.shape[-2:], strict=True):
+        step = max(1, min(4, n // (2 * length)))
+        place = positions(n, region, step)
+        index = xp.astype(xp.arange(length, device=region.device) - length // 2, place.dtype)
+        window = 1 + xp.cos(2 * math.pi * index / (length + 1))  # Hann
+        angles = 2 * math.pi * place[:, None] * index[None, :]
+        waves.append(window * (xp.cos(angles) + 1j * xp.sin(angles)))
+        steps.append(step)
+    coil_images = waves[0] @ region @ waves[1].T
+    coarse = xp.sqrt(xp.sum(xp.abs(coil_images) ** 2, axis=0))
+    return interpolate(interpolate(coarse, n_y, steps[0], axis=0), n_x, steps[1], axis=1)
+
+
+def _normalise(vectors: Array, support: Array, reference: Array, sets: int) -> Array:
+    """Maps `(coil, y, x)` or `(set, coil, y, x)`: phases aligned, zero outside `support` `(y, x, set)`."""
     xp = namespace(vectors)
-    maps = align_phase(vectors, reference) * xp.astype(values > crop, values.dtype)
+    maps = align_phase(vectors, reference) * xp.astype(support, xp.real(vectors).dtype)[..., None, :]
     maps = xp.permute_dims(maps, (3, 2, 0, 1))
     return xp.asarray(maps if sets > 1 else maps[0, ...], copy=True)

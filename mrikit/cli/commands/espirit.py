@@ -32,14 +32,18 @@ def espirit(
         float, typer.Option(help="Singular values kept: s_j^2 above this times s_0^2.", min=0, max=1)
     ] = 0.001,
     crop: Annotated[float, typer.Option(help="Voxels with an eigenvalue up to this get no maps.", min=0, max=1)] = 0.8,
+    keep: Annotated[
+        float, typer.Option(help="But those brighter than this share of the brightest do; 1: none.", min=0, max=1)
+    ] = 0.05,
     sets: Annotated[int, typer.Option(help="Sets of maps.", min=1, max=8)] = 1,
 ) -> None:
     """Estimate coil maps from the fully sampled centre of k-space.
 
-    ESPIRiT (Uecker 2014), with BART's algorithm and defaults. In the object the maps of a voxel have a sum of squares
-    of 1; outside they are 0. Their phase is that of the calibration data's first principal component.
+    ESPIRiT (Uecker 2014), with BART's algorithm and, but for --keep, its defaults. In the object the maps of a voxel
+    have a sum of squares of 1; outside they are 0. Their phase is that of the calibration data's first principal
+    component.
     """
     from mrikit.physics.espirit import espirit
 
-    estimate = partial(espirit, calib=calib, kernel=kernel, threshold=threshold, crop=crop, sets=sets)
+    estimate = partial(espirit, calib=calib, kernel=kernel, threshold=threshold, crop=crop, keep=keep, sets=sets)
     run.stream(estimate, [run.open(in_, "kspace")], maps, kind="maps", device=run.device)
