@@ -193,6 +193,24 @@ MaskKind = Annotated[MaskKindName, typer.Option("--kind", metavar="KIND", help=_
 MaskKindOption = Annotated[
     MaskKindName, typer.Option("--mask-kind", metavar="KIND", help=f"Mask that --accel draws: {_KINDS}")
 ]
+MaskKinds = Annotated[
+    list[MaskKindName] | None,
+    typer.Option(
+        "--mask-kind",
+        metavar="KIND",
+        help=f"Draw masks of this kind only; may be given again. {_KINDS} All but radial by default.",
+        show_default=False,
+    ),
+]
+AccelRange = Annotated[
+    Any,
+    typer.Option(
+        "--accel",
+        metavar="LOW,HIGH",
+        help="Accelerations are drawn between these two; one number is just that.",
+        click_type=Pair(float),
+    ),
+]
 LineAxis = Annotated[
     Literal["x", "y"], typer.Option("--axis", metavar="x|y", help="Axis along which lines are chosen.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,58 @@ def comparison(
     figure.colorbar(shown, ax=list(axes[:, :-1].flat), fraction=0.03, pad=0.01)
     figure.colorbar(shown_error, ax=list(axes[:, -1]), fraction=0.1, pad=0.03)
     return figure
+
+
+#: Okabe and Ito's colours, which colour-blind people tell apart
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00")
+#: what a training log holds besides losses
+_NO_LOSS = ("step", "seconds_per_step", "skipped", "gradient", "psnr", "psnr_start")
+
+
+def training(folder: Path, lines: list[dict[str, float]], images: dict[str, np.ndarray]) -> None:
+    """Write `folder`/loss.png of a training log, and validation.png of images `(slice, y, x)`, the reference first."""
+    save(curves(lines), folder / "loss.png")
+    if images:
+        reference, *others = images
+        picture = comparison(images[reference], {name: images[name] for name in others}, [0], None)
+        save(picture, folder / "validation.png")
+
+
+def curves(lines: list[dict[str, float]]) -> Figure:
+    """Losses over training steps, on a logarithmic scale, and PSNR below them where `lines` have it.
+
+    `ssim` is drawn as 1 - SSIM, which is what training makes smaller.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(name for line in lines for name in line if name not in _NO_LOSS))
+    validated = any("psnr" in line for line in lines)
+    figure = Figure(figsize=(7, 6.5 if validated else 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    rows = figure.subplots(1 + validated, 1, sharex=True, squeeze=False)[:, 0]
+    for name, colour in zip(names, itertools.cycle(COLOURS), strict=False):
+        steps, values = _series(lines, name)
+        label, values = ("1 - SSIM", 1 - values) if name == "ssim" else (name, values)
+        rows[0].plot(steps, values, color=colour, label=label, marker="." if len(steps) < 20 else None)
+    rows[0].set_yscale("log")
+    rows[0].set_ylabel("loss")
+    if validated:
+        for name, label, style in (("psnr", "result", "-"), ("psnr_start", "start", "--")):
+            steps, values = _series(lines, name)
+            rows[1].plot(steps, values, style, color=COLOURS[0], label=label, marker="." if len(steps) < 20 else None)
+        rows[1].set_ylabel("validation PSNR (dB)")
+    rows[-1].set_xlabel("step")
+    for axis in rows:
+        axis.grid(alpha=0.3)
+        axis.legend()
+    return figure
+
+
+def _series(lines: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    points = [(line["step"], line[name]) for line in lines if name in line]
+    steps, values = np.array(points).T
+    return steps, values
 
 
 def save(figure: Figure, path: Path) -> None:

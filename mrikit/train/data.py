@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ class Images:
     does not drown out a single scan. `simulated` is the share of images that no file holds.
     """
 
-    def __init__(self, files: list[Path], simulated: float) -> None:
+    def __init__(self, files: Sequence[Path], simulated: float) -> None:
         self.arrays = []
         for file in files:
             with open_reader(file, "image") as reader:
@@ -30,6 +31,11 @@ class Images:
         sizes = np.sqrt([len(a) for a in self.arrays])
         self.shares = sizes / sizes.sum() if files else sizes
         self.simulated = simulated if files else 1.0
+
+    @property
+    def n_images(self) -> int:
+        """How many the files hold."""
+        return sum(map(len, self.arrays))
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One magnitude image `(y, x)` float32 of any size, about 1 where it is bright."""

@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mrikit.cli import params
 from mrikit.cli.runner import Run, command
+from mrikit.errors import UsageError
 
 
 @command(
     examples=[
         ("mrikit unroll-train images/*.npy flat.safetensors", "on scans simulated from magnitude images"),
+        ("mrikit unroll-train --validate held_back.npy images/*.npy flat.safetensors", "with PSNR as it goes"),
         ("mrikit unroll-train --resume images/*.npy flat.safetensors", "go on where a run was cut off"),
+        ("torchrun --nproc-per-node 2 -m mrikit unroll-train images/*.npy flat.safetensors", "in two processes"),
     ],
-    uses=["seed", "threads"],
+    uses=["device", "seed", "threads"],
 )
 def unroll_train(
     run: Run,
     train: Annotated[list[str], params.input_file("TRAIN...", "Images (image, y, x); magnitudes are taken.")],
     out: Annotated[str, params.output_file("WEIGHTS", "Weights, with a .json card beside them.", ".safetensors")],
-    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 4400,
-    crops: Annotated[int, typer.Option(help="Problems a step, from one simulated scan.", min=1)] = 2,
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps; 4400 by default.", min=1, show_default=False)
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(help="Instead of --steps: times as many scans as TRAIN has images.", min=0.01, show_default=False),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Simulated scans a step, in each process.", min=1)] = 1,
+    per_scan: Annotated[int, typer.Option(help="Problems made of one scan, each with its own mask.", min=1)] = 2,
+    crop: Annotated[int, typer.Option(help="Rows of a problem with a mask of lines, at 8 coils.", min=8)] = 64,
+    accel: params.AccelRange = (2.0, 10.0),
+    mask_kind: params.MaskKinds = None,
     simulated: Annotated[float, typer.Option(help="Share of simulated anatomy.", min=0, max=1)] = 0.5,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.", min=0)] = 1e-3,
+    validate: Annotated[
+        list[str] | None, params.input_option("--validate", "Images to validate with; may be given again for more.")
+    ] = None,
+    save_every: Annotated[
+        int, typer.Option(help="Steps from one saved state and validation to the next.", min=1)
+    ] = 200,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from WEIGHTS' .run folder, exactly.")] = False,
 ) -> None:
     """Train an unrolled network along its flow (FLAT) on simulated scans.
 
-    Every step draws an image or simulated anatomy, coils, phase, noise and a mask, and estimates maps from the acquired
-    centre. WEIGHTS.run beside the weights keeps the state of the run and loss.jsonl.
+    Every step draws images or simulated anatomy, coils, phase, noise and masks, and estimates maps from the acquired
+    centre. WEIGHTS.run beside the weights keeps the state of the run, loss.jsonl, loss.png and, with --validate,
+    validation.png. SIGTERM and SIGUSR1 end the run after its step with exit code 75; --resume goes on exactly there.
     """
-    from pathlib import Path
-
+    from mrikit.evaluate import figures
     from mrikit.train.loop import Recipe
+    from mrikit.unrolled.simulate import KINDS
     from mrikit.unrolled.training import unroll_train
 
+    if steps is not None and epochs is not None:
+        raise UsageError("--steps and --epochs contradict each other", hint="give one of them")
+    every = {"save_every": save_every, "validate_every": save_every}
     with run.progress(steps) as bar:
         unroll_train(
             [Path(f) for f in train],
             Path(out),
-            recipe=Recipe(steps, seed=run.seed, learning_rate=learning_rate),
+            recipe=Recipe(steps or 4400, seed=run.seed, batch=batch, learning_rate=learning_rate, **every),
+            epochs=epochs,
             simulated=simulated,
-            crops=crops,
+            accels=accel,
+            mask_kinds=mask_kind or KINDS,
+            band=crop,
+            per_scan=per_scan,
+            validate=[Path(f) for f in validate or []],
+            device=run.device,
             resume=resume,
             force=run.settings.force,
             command=run.line,
             report=bar.report,
+            draw=figures.training,
         )
-    run.note(outputs=[{"file": out, "kind": "weights"}], steps=steps)
+    run.note(outputs=[{"file": out, "kind": "weights"}], steps=bar.total)
