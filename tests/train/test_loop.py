@@ -1,6 +1,7 @@
-"""The training loop: it learns, resumes exactly, and survives a step that cannot be taken."""
+"""The training loop: it learns, resumes exactly, stops when asked, and survives a step that cannot be taken."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from mrikit.errors import DataError, UsageError
+from mrikit.errors import DataError, TemporaryError, UsageError
 from mrikit.train.loop import Recipe, fit, learning_rate
 
 
@@ -165,3 +166,158 @@ def test_beginning_anew_forgets_the_old_run(tmp_path):
     (line,) = logged(tmp_path)
     assert line["step"] == 5
     assert line["loss"] > 1e-3  # the mean over five steps, not over twenty
+
+
+# what a step learns from
+
+
+def test_a_batch_is_the_mean_over_its_items(tmp_path):
+    """Three items of a batch, each by itself, are one item that holds the three."""
+
+    def joined(numbers):
+        for n in numbers:
+            yield tuple(torch.cat(parts) for parts in zip(*items(range(3 * n, 3 * n + 3)), strict=True))
+
+    apart = fit(linear(), items, squared_error, replace(RECIPE, batch=3), mkdir(tmp_path, "apart"))
+    together = fit(linear(), joined, squared_error, RECIPE, mkdir(tmp_path, "together"))
+    torch.testing.assert_close(apart.model[0].weight, together.model[0].weight, rtol=1e-5, atol=1e-6)
+    assert logged(tmp_path / "apart")[0]["error"] == pytest.approx(logged(tmp_path / "together")[0]["error"], rel=1e-4)
+
+
+def noisy_error(model, item):
+    error = (model(item[0] + 0.1 * torch.randn_like(item[0])) - item[1]).square().mean()
+    return error, {}
+
+
+def test_what_a_loss_draws_depends_on_the_item_alone(tmp_path):
+    whole = fit(linear(), items, noisy_error, RECIPE, mkdir(tmp_path, "a"))
+    folder = mkdir(tmp_path, "b")
+    with pytest.raises(Stopped):
+        fit(linear(), until(37), noisy_error, RECIPE, folder)
+    torch.manual_seed(99)
+    resumed = fit(linear(), items, noisy_error, RECIPE, folder, resume=True)
+    assert torch.equal(whole.model[0].weight, resumed.model[0].weight)
+
+
+def test_an_outlier_is_skipped_and_a_lasting_change_is_followed(tmp_path):
+    """Item 30 is 1000 times too large, and so are all from item 40 on."""
+
+    def wild(numbers):
+        for number, (x, y) in zip(numbers, items(numbers), strict=True):
+            yield x, y * (1000 if number == 30 or number >= 40 else 1)
+
+    recipe = replace(RECIPE, n_steps=200, save_every=1, report_every=10, learning_rate=0.01)
+    folder = mkdir(tmp_path, "run")
+    weights = {}
+    for n in (30, 31, 32):
+        with pytest.raises(Stopped):
+            fit(linear(), until(n, wild), squared_error, recipe, folder, resume=True)
+        weights[n] = load_file(folder / "state.safetensors")["model.0.weight"]
+    assert torch.equal(weights[30], weights[31])
+    assert not torch.equal(weights[31], weights[32])
+    rarely = replace(recipe, save_every=100)
+    resumed = fit(linear(), wild, squared_error, rarely, folder, resume=True)
+    whole = fit(linear(), wild, squared_error, rarely, mkdir(tmp_path, "whole"))
+    assert torch.equal(resumed.model[0].weight, whole.model[0].weight)
+    assert [line.get("skipped", 0) for line in whole.lines][:5] == [0, 0, 0, 1, 10]
+    assert "skipped" not in whole.lines[-1]
+
+
+# validation
+
+
+def test_validation_sees_the_average_and_leaves_no_trace(tmp_path):
+    seen = []
+
+    def validate(model):
+        assert not model.training
+        assert not torch.is_grad_enabled()
+        seen.append(model[0].weight.clone())
+        torch.rand(5)
+        return {"psnr": float(len(seen))}
+
+    recipe = replace(RECIPE, validate_every=25)
+    plain = fit(linear(), items, noisy_error, recipe, mkdir(tmp_path, "plain"))
+    state = fit(linear(), items, noisy_error, recipe, mkdir(tmp_path, "validated"), validate=validate)
+    assert torch.equal(plain.model[0].weight, state.model[0].weight)
+    assert state.model.training
+    assert torch.equal(seen[-1], state.average["0.weight"])
+    assert {line["step"]: line["psnr"] for line in logged(tmp_path / "validated") if "psnr" in line} == {
+        25: 1.0, 50: 2.0, 60: 3.0,
+    }  # fmt: skip
+
+
+def test_counters_of_batch_normalisation_are_kept(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
+    state = fit(model, items, squared_error, RECIPE, tmp_path)
+    assert state.average["1.num_batches_tracked"] == 60
+
+
+# the log
+
+
+def test_a_resumed_log_has_no_step_twice(tmp_path):
+    recipe = replace(RECIPE, save_every=25, report_every=10)
+    with pytest.raises(Stopped):
+        fit(linear(), until(47), squared_error, recipe, tmp_path)
+    with (tmp_path / "loss.jsonl").open("a") as file:
+        file.write('{"step": 5')  # cut short
+    assert len((tmp_path / "loss.jsonl").read_text().splitlines()) == 5
+    drawn = []
+    fit(linear(), items, squared_error, recipe, tmp_path, resume=True, draw=lambda lines: drawn.append(len(lines)))
+    assert steps_of(logged(tmp_path)) == [10, 20, 30, 40, 50, 60]
+    assert drawn == [5, 6]  # after steps 50 and 60
+
+
+# stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_request_to_stop_saves_the_step_and_resumes_exactly(tmp_path, number):
+    def interrupted(numbers):
+        for i, item in zip(numbers, items(numbers), strict=True):
+            if i == 36:
+                os.kill(os.getpid(), number)
+            yield item
+
+    before = signal.getsignal(number)
+    folder = mkdir(tmp_path, "run")
+    with pytest.raises(TemporaryError, match="after step 37 of 60") as caught:
+        fit(linear(), interrupted, squared_error, RECIPE, folder)
+    assert "--resume" in caught.value.hint
+    assert signal.getsignal(number) == before
+    assert steps_of(logged(folder)) == [20, 37]
+    resumed = fit(linear(), until(60, items), squared_error, RECIPE, folder, resume=True)
+    whole = fit(linear(), items, squared_error, RECIPE, mkdir(tmp_path, "whole"))
+    assert torch.equal(whole.model[0].weight, resumed.model[0].weight)
+    assert torch.equal(whole.average["0.weight"], resumed.average["0.weight"])
+
+
+def test_a_request_in_the_last_step_changes_nothing(tmp_path):
+    def interrupted(numbers):
+        yield from items(numbers[:-1])
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield from items(numbers[-1:])
+
+    assert fit(linear(), interrupted, squared_error, RECIPE, tmp_path).step == 60
+
+
+# what a resumed run must agree in
+
+
+def test_other_terms_are_refused_and_other_intervals_are_not(tmp_path):
+    with pytest.raises(Stopped):
+        fit(linear(), until(30), squared_error, RECIPE, tmp_path, terms={"accel": (2.0, 8.0)})
+    with pytest.raises(UsageError, match=r"that run had accel \[2.0, 8.0\]"):
+        fit(linear(), items, squared_error, RECIPE, tmp_path, resume=True, terms={"accel": (2.0, 4.0)})
+    often = replace(RECIPE, save_every=1, report_every=1, validate_every=1)
+    state = fit(linear(), items, squared_error, often, tmp_path, resume=True, terms={"accel": (2.0, 8.0)})
+    assert steps_of(state.lines)[:2] == [20, 31]
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x10\0\0\0\0\0\0\0{}              "])
+def test_a_file_that_is_no_state_is_refused(tmp_path, content):
+    (tmp_path / "state.safetensors").write_bytes(content)
+    with pytest.raises(DataError, match=r"state.safetensors: not a training state"):
+        fit(linear(), items, squared_error, RECIPE, tmp_path, resume=True)
