@@ -8,7 +8,7 @@ outputs by their types and checks them before the command starts.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import click
 import typer
@@ -194,10 +194,11 @@ MaskKindOption = Annotated[
     MaskKindName, typer.Option("--mask-kind", metavar="KIND", help=f"Mask that --accel draws: {_KINDS}")
 ]
 MaskKinds = Annotated[
-    list[MaskKindName] | None,
+    list[str] | None,
     typer.Option(
         "--mask-kind",
         metavar="KIND",
+        click_type=click.Choice(get_args(MaskKindName)),
         help=f"Draw masks of this kind only; may be given again. {_KINDS} All but radial by default.",
         show_default=False,
     ),

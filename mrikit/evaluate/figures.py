@@ -136,10 +136,11 @@ def curves(lines: list[dict[str, float]]) -> Figure:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     names = list(dict.fromkeys(name for line in lines for name in line if name not in _NO_LOSS))
     validated = any("psnr" in line for line in lines)
-    figure = Figure(figsize=(7, 6.5 if validated else 4), layout="constrained")
+    figure = Figure(figsize=(8, 6.5 if validated else 4), layout="constrained")
     FigureCanvasAgg(figure)
     rows = figure.subplots(1 + validated, 1, sharex=True, squeeze=False)[:, 0]
     for name, colour in zip(names, itertools.cycle(COLOURS), strict=False):
@@ -147,6 +148,9 @@ def curves(lines: list[dict[str, float]]) -> Figure:
         label, values = ("1 - SSIM", 1 - values) if name == "ssim" else (name, values)
         rows[0].plot(steps, values, color=colour, label=label, marker="." if len(steps) < 20 else None)
     rows[0].set_yscale("log")
+    rows[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    rows[0].yaxis.set_major_formatter("{x:g}")
+    rows[0].yaxis.set_minor_formatter(NullFormatter())
     rows[0].set_ylabel("loss")
     if validated:
         for name, label, style in (("psnr", "result", "-"), ("psnr_start", "start", "--")):
@@ -154,16 +158,17 @@ def curves(lines: list[dict[str, float]]) -> Figure:
             rows[1].plot(steps, values, style, color=COLOURS[0], label=label, marker="." if len(steps) < 20 else None)
         rows[1].set_ylabel("validation PSNR (dB)")
     rows[-1].set_xlabel("step")
+    rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in rows:
         axis.grid(alpha=0.3)
-        axis.legend()
+        if axis.lines:
+            axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 def _series(lines: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    points = [(line["step"], line[name]) for line in lines if name in line]
-    steps, values = np.array(points).T
-    return steps, values
+    points = np.array([(line["step"], line[name]) for line in lines if name in line]).reshape(-1, 2)
+    return points[:, 0], points[:, 1]
 
 
 def save(figure: Figure, path: Path) -> None:

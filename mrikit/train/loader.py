@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -12,8 +12,8 @@ from mrikit.errors import MrikitError
 from mrikit.train.stop import ignore_all
 
 
-def load_ahead(dataset: Dataset, numbers: range, n_workers: int = 1) -> Iterator[Any]:
-    """`dataset[i]` for i of `numbers`, in their order; worker processes are a few items ahead."""
+def load_ahead(dataset: Dataset, numbers: range, n_workers: int = 1) -> Generator[Any, None, None]:
+    """`dataset[i]` for i of `numbers`, in their order; worker processes are a few items ahead and end when it does."""
     loader = DataLoader(
         _Guarded(dataset),
         batch_size=None,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -72,7 +72,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 def fit(
     model: nn.Module,
-    items: Callable[[range], Iterator[Any]],
+    items: Callable[[range], Generator[Any, None, None]],
     loss: Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]],
     recipe: Recipe,
     folder: Path,
@@ -105,9 +105,11 @@ def fit(
             path.unlink(missing_ok=True)
         log = checkpoint.Log(folder, state.step)
         state.lines = log.lines
-    supply = numbered(items, recipe, state.step)
     tally = Tally()
-    with stop.requests() as signals:
+    numbers = own_numbers(recipe, state.step)
+    # Closed here: left to the garbage collector, it can leave worker processes behind that nobody ends.
+    with stop.requests() as signals, closing(items(numbers)) as source:
+        supply = zip(numbers, source, strict=True)
         while state.step < recipe.n_steps:
             losses = accumulate(state, loss, islice(supply, recipe.batch), recipe)
             stopping = distributed.sum_gradients(model, bool(signals))
@@ -136,12 +138,10 @@ def fit(
     return state
 
 
-def numbered(items: Callable[[range], Iterator[Any]], recipe: Recipe, step: int) -> Iterator[tuple[int, Any]]:
-    """This process's items from `step` on, with their numbers: those that leave its rank when divided by the size."""
-    n = distributed.size()
-    total = recipe.batch * n
-    numbers = range(step * total + distributed.rank(), recipe.n_steps * total, n)
-    return zip(numbers, items(numbers), strict=False)
+def own_numbers(recipe: Recipe, step: int) -> range:
+    """Numbers of this process's items from `step` on: those that leave its rank when divided by the size."""
+    total = recipe.batch * distributed.size()
+    return range(step * total + distributed.rank(), recipe.n_steps * total, distributed.size())
 
 
 def accumulate(

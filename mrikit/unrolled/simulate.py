@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,7 +134,9 @@ class Stream(Dataset):
                 reason = error
         raise DataError(f"none of {ATTEMPTS} simulated scans is fit to learn from: {reason}")
 
-    def items(self, numbers: range, device: str = "cpu", n_workers: int = 1) -> Iterator[tuple[Problem, Tensor]]:
+    def items(
+        self, numbers: range, device: str = "cpu", n_workers: int = 1
+    ) -> Generator[tuple[Problem, Tensor], None, None]:
         """The items of these numbers as batches of one matrix each, drawn ahead by worker processes."""
         for scans, targets in load_ahead(self, numbers, n_workers):
             yield collate(scans, device), torch.from_numpy(np.stack(targets)).to(device)

@@ -1,6 +1,7 @@
 """The training loop: it learns, resumes exactly, stops when asked, and survives a step that cannot be taken."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mrikit.errors import DataError, TemporaryError, UsageError
+from mrikit.train.loader import load_ahead
 from mrikit.train.loop import Recipe, fit, learning_rate
 
 
@@ -221,6 +223,26 @@ def test_an_outlier_is_skipped_and_a_lasting_change_is_followed(tmp_path):
     assert torch.equal(resumed.model[0].weight, whole.model[0].weight)
     assert [line.get("skipped", 0) for line in whole.lines][:5] == [0, 0, 0, 1, 10]
     assert "skipped" not in whole.lines[-1]
+
+
+class Numbered(torch.utils.data.Dataset):
+    def __getitem__(self, number):
+        return next(items([number]))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12
+def test_no_worker_outlives_the_run_whoever_holds_its_frame(tmp_path):
+    frames = []
+    state = fit(
+        linear(),
+        lambda numbers: load_ahead(Numbered(), numbers),
+        squared_error,
+        RECIPE,
+        tmp_path,
+        draw=lambda lines: frames.append(sys._getframe()),
+    )
+    assert state.step == 60 and frames
+    assert multiprocessing.active_children() == []
 
 
 # validation

@@ -34,7 +34,7 @@ def unroll_train(
     ] = None,
     batch: Annotated[int, typer.Option(help="Simulated scans a step, in each process.", min=1)] = 1,
     per_scan: Annotated[int, typer.Option(help="Problems made of one scan, each with its own mask.", min=1)] = 2,
-    crop: Annotated[int, typer.Option(help="Rows of a problem with a mask of lines, at 8 coils.", min=8)] = 64,
+    crop: Annotated[int, typer.Option(help="Rows of a problem with a mask of lines, at 8 coils.", min=24)] = 64,
     accel: params.AccelRange = (2.0, 10.0),
     mask_kind: params.MaskKinds = None,
     simulated: Annotated[float, typer.Option(help="Share of simulated anatomy.", min=0, max=1)] = 0.5,
@@ -60,7 +60,7 @@ def unroll_train(
 
     if steps is not None and epochs is not None:
         raise UsageError("--steps and --epochs contradict each other", hint="give one of them")
-    every = {"save_every": save_every, "validate_every": save_every}
+    every = {"report_every": min(50, save_every), "save_every": save_every, "validate_every": save_every}
     with run.progress(steps) as bar:
         unroll_train(
             [Path(f) for f in train],
