@@ -219,3 +219,18 @@ Model = Annotated[
     str,
     typer.Option("--model", metavar="NAME|FILE", help="A default model (`mrikit models`) or a .safetensors file."),
 ]
+
+# what training commands share
+
+Steps = Annotated[int | None, typer.Option(help="Training steps; 4400 by default.", min=1, show_default=False)]
+Epochs = Annotated[
+    float | None,
+    typer.Option(help="Instead of --steps: times as many scans as TRAIN has images.", min=0.01, show_default=False),
+]
+Batch = Annotated[int, typer.Option(help="Scans a step, in each process.", min=1)]
+LearningRate = Annotated[float, typer.Option(help="Highest learning rate.", min=0)]
+Validate = Annotated[
+    list[str] | None, input_option("--validate", "Images to validate with; may be given again for more.")
+]
+SaveEvery = Annotated[int, typer.Option(help="Steps from one saved state and validation to the next.", min=1)]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from WEIGHTS' .run folder, exactly.")]

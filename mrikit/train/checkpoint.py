@@ -48,12 +48,16 @@ def load_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
             about = {k: json.loads(v) for k, v in file.metadata().items()}
         state.step, state.usual_norm, saved = about["step"], about["usual_norm"], about["terms"]
     except (SafetensorError, AttributeError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: not a training state of this mrikit's", hint="begin anew with --force") from error
+        raise DataError(
+            f"{path}: not a training state of this mrikit's", hint="--force without --resume begins anew"
+        ) from error
     asked = json.loads(json.dumps(dict(terms)))  # tuples come back as lists
     changed = [name for name in {**saved, **asked} if saved.get(name) != asked.get(name)]
     if changed:
         was = ", ".join(f"{name} {saved.get(name)}" for name in changed)
-        raise UsageError(f"{path}: that run had {was}", hint="resume with the same, or begin anew with --force")
+        raise UsageError(
+            f"{path}: that run had {was}", hint="resume with the same; --force without --resume begins anew"
+        )
     try:
         state.model.load_state_dict(_below(tensors, "model."))
     except RuntimeError as error:

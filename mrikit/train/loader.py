@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -10,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mrikit.errors import MrikitError
 from mrikit.train.stop import ignore_all
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def load_ahead(dataset: Dataset, numbers: range, n_workers: int = 1) -> Generator[Any, None, None]:
@@ -44,4 +49,7 @@ class _Guarded(Dataset):
 
 def _start_worker(_: int) -> None:
     ignore_all()
+    if sys.platform == "linux":
+        # A parent that was killed cannot end its worker, which would hold open its connections to other processes.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     torch.set_num_threads(1)

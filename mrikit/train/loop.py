@@ -47,8 +47,8 @@ class Recipe:
     def terms(self) -> dict[str, Any]:
         """What the weights depend on. Twice the batch in one process are the same terms as two processes."""
         terms = {name: value for name, value in asdict(self).items() if not name.endswith("_every")}
-        terms["items_per_step"] = terms.pop("batch") * distributed.size()
-        return terms
+        items_per_step = terms.pop("batch") * distributed.size()
+        return {"steps": terms.pop("n_steps"), "items_per_step": items_per_step, **terms}
 
 
 @dataclass

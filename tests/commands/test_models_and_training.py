@@ -94,7 +94,12 @@ def test_a_seed_is_a_training_run_and_resuming_it_is_exact(mrikit: Mrikit, image
     first = (tmp_path / "own.safetensors").read_bytes()
     assert (tmp_path / "again" / "own.safetensors").read_bytes() == first
     assert mrikit(*base, "--steps", "2", "--resume", "own.safetensors").code == 73
-    assert mrikit(*base, "--steps", "3", "--resume", "--force", "own.safetensors").code == 0
+    other = mrikit(*base, "--steps", "3", "--resume", "--force", "own.safetensors")
+    assert (other.code, other.stderr.count("\n")) == (2, 1)
+    assert "own.run/state.safetensors: that run had steps 2" in other.stderr
+    assert mrikit(*base, "--steps", "2", "--resume", "--force", "own.safetensors").code == 0
+    assert (tmp_path / "own.safetensors").read_bytes() == first
+    assert mrikit(*base, "--steps", "3", "--force", "own.safetensors").code == 0
     assert (tmp_path / "own.safetensors").read_bytes() != first
 
 
@@ -142,7 +147,7 @@ def test_a_run_that_is_killed_and_then_stopped_ends_with_the_same_bytes(
 ) -> None:
     """SIGKILL after the first saved step, SIGTERM to all its processes later, then to the end."""
     (tmp_path / "whole").mkdir()
-    words = [*SMALL, "--steps", "40", "--save-every", "1", "images.npy"]
+    words = [*SMALL, "--steps", "8", "--save-every", "1", "images.npy"]
     state = tmp_path / "own.run" / "state.safetensors"
 
     def start(*more: str) -> subprocess.Popen[str]:
@@ -171,7 +176,7 @@ def test_a_run_that_is_killed_and_then_stopped_ends_with_the_same_bytes(
     assert mrikit(*words, "whole/own.safetensors").code == 0
     assert (tmp_path / "own.safetensors").read_bytes() == (tmp_path / "whole" / "own.safetensors").read_bytes()
     lines = (tmp_path / "own.run" / "loss.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == list(range(1, 41))
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 9))
 
 
 @pytest.mark.slow

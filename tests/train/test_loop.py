@@ -150,7 +150,7 @@ def test_kill_minus_nine_loses_nothing_that_was_saved(tmp_path):
 
 def test_resuming_with_another_recipe_is_refused(tmp_path):
     fit(linear(), items, squared_error, RECIPE, tmp_path)
-    with pytest.raises(UsageError, match="that run had n_steps 60"):
+    with pytest.raises(UsageError, match="that run had steps 60"):
         fit(linear(), items, squared_error, replace(RECIPE, n_steps=80), tmp_path, resume=True)
 
 

@@ -1,8 +1,12 @@
 """What unrolled networks learn from and are validated on."""
 
+import multiprocessing
 import os
 import signal
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,3 +96,32 @@ def test_workers_leave_signals_to_their_parent_and_pass_errors_on_as_they_are():
     with pytest.raises(DataError) as caught:
         list(load_ahead(Numbers(), range(2, 5)))
     assert (str(caught.value), caught.value.hint) == ("three.h5: is broken", "leave it out")
+
+
+def alive(pid):
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_worker_dies_with_a_parent_that_was_killed():
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe()
+
+    def parent():
+        source = load_ahead(Numbers(), range(10, 10**6))
+        next(source)
+        sender.send(multiprocessing.active_children()[0].pid)
+        time.sleep(60)
+
+    process = context.Process(target=parent)
+    process.start()
+    worker = receiver.recv()
+    assert alive(worker)
+    process.kill()
+    process.join()
+    deadline = time.monotonic() + 2
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not alive(worker)

@@ -25,27 +25,18 @@ def unroll_train(
     run: Run,
     train: Annotated[list[str], params.input_file("TRAIN...", "Images (image, y, x); magnitudes are taken.")],
     out: Annotated[str, params.output_file("WEIGHTS", "Weights, with a .json card beside them.", ".safetensors")],
-    steps: Annotated[
-        int | None, typer.Option(help="Training steps; 4400 by default.", min=1, show_default=False)
-    ] = None,
-    epochs: Annotated[
-        float | None,
-        typer.Option(help="Instead of --steps: times as many scans as TRAIN has images.", min=0.01, show_default=False),
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Simulated scans a step, in each process.", min=1)] = 1,
+    steps: params.Steps = None,
+    epochs: params.Epochs = None,
+    batch: params.Batch = 1,
     per_scan: Annotated[int, typer.Option(help="Problems made of one scan, each with its own mask.", min=1)] = 2,
     crop: Annotated[int, typer.Option(help="Rows of a problem with a mask of lines, at 8 coils.", min=24)] = 64,
     accel: params.AccelRange = (2.0, 10.0),
     mask_kind: params.MaskKinds = None,
     simulated: Annotated[float, typer.Option(help="Share of simulated anatomy.", min=0, max=1)] = 0.5,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.", min=0)] = 1e-3,
-    validate: Annotated[
-        list[str] | None, params.input_option("--validate", "Images to validate with; may be given again for more.")
-    ] = None,
-    save_every: Annotated[
-        int, typer.Option(help="Steps from one saved state and validation to the next.", min=1)
-    ] = 200,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from WEIGHTS' .run folder, exactly.")] = False,
+    learning_rate: params.LearningRate = 1e-3,
+    validate: params.Validate = None,
+    save_every: params.SaveEvery = 200,
+    resume: params.Resume = False,
 ) -> None:
     """Train an unrolled network along its flow (FLAT) on simulated scans.
 
