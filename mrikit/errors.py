@@ -59,7 +59,7 @@ class CannotWriteError(MrikitError):
 
 
 class TemporaryError(MrikitError):
-    """Out of memory, device busy: the same command may work later or with another option."""
+    """Out of memory, device busy, asked to stop: the same command may work later or with another option."""
 
     exit_code = 75
 

@@ -94,13 +94,19 @@ class Progress:
         self._bar.update(self._task, completed=self.done, **note)
 
     def report(self, facts: Mapping[str, float]) -> None:
-        """Stand at `facts["step"]` and show the rest: for loops that count by themselves."""
-        rest = dict(facts)
-        step = int(rest.pop("step"))
+        """Stand at `facts["step"]` of `facts["steps"]` and show the rest, if any: for loops that count by themselves.
+
+        A `seconds_per_step` among them is shown as the time left.
+        """
+        rest: dict[str, object] = {k: v for k, v in facts.items() if k not in ("step", "steps", "seconds_per_step")}
+        step, self.total = int(facts["step"]), int(facts["steps"])
+        per_step = facts.get("seconds_per_step")
         self.advance(step - self.done, **rest)
         now = time.monotonic()
-        if self._log is not None and (now - self._logged >= self.LOG_EVERY or step == self.total):
+        if self._log is not None and rest and (now - self._logged >= self.LOG_EVERY or step == self.total):
             self._logged = now
+            if per_step is not None and step < self.total:
+                rest["left"] = _duration((self.total - step) * per_step)
             self._log(f"{step} of {self.total}: {_listed(rest)}")
 
     def _open(self) -> None:
@@ -110,7 +116,8 @@ class Progress:
 
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
         columns.append(TextColumn("{task.fields[note]}"))
-        self._bar = Bar(*columns, console=RichConsole(stderr=True), transient=True)
+        # A training step can take longer than the 30 s from which rich would tell the speed.
+        self._bar = Bar(*columns, console=RichConsole(stderr=True), transient=True, speed_estimate_period=600)
         self._bar.start()
         self._task = self._bar.add_task(self.what, total=self.total, completed=self.done, note="")
 
@@ -125,6 +132,14 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _duration(seconds: float) -> str:
+    """`40 s`, `12 min` or `3 h 05 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
 def _listed(facts: Mapping[str, object]) -> str:

@@ -28,7 +28,7 @@ EXIT_CODES: tuple[tuple[str, str], ...] = (
     ("70", "A bug in mrikit."),
     ("73", "An output cannot be created; one that exists needs --force."),
     ("74", "Writing an output failed."),
-    ("75", "Temporary: out of memory, or the device is busy or absent."),
+    ("75", "Temporary: out of memory, the device is busy or absent, or training was asked to stop and can go on."),
     ("77", "Refused for safety."),
     ("130, 141, 143", "Interrupted, the reader of the pipe went away, terminated."),
 )

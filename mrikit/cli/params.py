@@ -8,7 +8,7 @@ outputs by their types and checks them before the command starts.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import click
 import typer
@@ -195,10 +195,79 @@ MaskKind = Annotated[MaskKindName, typer.Option("--kind", metavar="KIND", help=_
 MaskKindOption = Annotated[
     MaskKindName, typer.Option("--mask-kind", metavar="KIND", help=f"Mask that --accel draws: {_KINDS}")
 ]
+MaskKinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mask-kind",
+        metavar="KIND",
+        click_type=click.Choice(get_args(MaskKindName)),
+        help=f"Draw masks of this kind only; may be given again. {_KINDS} All but radial by default.",
+        show_default=False,
+    ),
+]
+AccelRange = Annotated[
+    Any,
+    typer.Option(
+        "--accel",
+        metavar="LOW,HIGH",
+        help="Accelerations are drawn between these two; one number is just that.",
+        click_type=Pair(float),
+    ),
+]
 LineAxis = Annotated[
     Literal["x", "y"], typer.Option("--axis", metavar="x|y", help="Axis along which lines are chosen.")
 ]
 Model = Annotated[
     str,
     typer.Option("--model", metavar="NAME|FILE", help="A default model (`mrikit models`) or a .safetensors file."),
+]
+
+# what training commands share
+
+Steps = Annotated[int | None, typer.Option(help="Training steps; 6000 by default.", min=1, show_default=False)]
+Epochs = Annotated[
+    float | None,
+    typer.Option(help="Instead of --steps: times as many scans as TRAIN has images.", min=0.01, show_default=False),
+]
+Batch = Annotated[int, typer.Option(help="Scans a step, in each process.", min=1)]
+LearningRate = Annotated[float, typer.Option(help="Highest learning rate.", min=0)]
+Validate = Annotated[
+    list[str] | None, input_option("--validate", "Images to validate with; may be given again for more.")
+]
+SaveEvery = Annotated[int, typer.Option(help="Steps from one saved state and validation to the next.", min=1)]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from WEIGHTS' .run folder, exactly.")]
+
+# what makes an unrolled network
+
+Architecture = Annotated[
+    Literal["flat", "modl", "varnet"] | None,
+    typer.Option("--arch", metavar="NAME", help="flat (the default), modl or varnet.", show_default=False),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="A preset, flat-small, flat, modl, varnet or varnet-small, or a .json file of the same form.",
+        show_default=False,
+    ),
+]
+Mode = Annotated[
+    Literal["posterior", "paper", "free"] | None,
+    typer.Option(metavar="NAME", help="FLAT: posterior, paper, or free, with learned steps.", show_default=False),
+]
+Cascades = Annotated[int | None, typer.Option(help="Cascades, or unrolls.", min=1, show_default=False)]
+SchedulePower = Annotated[
+    float | None, typer.Option(help="FLAT: t_k = (1 - k/N)^(1 + this).", min=0, show_default=False)
+]
+Shared = Annotated[
+    bool | None,
+    typer.Option("--shared/--unshared", help="FLAT: one U-Net for all cascades, or one each.", show_default=False),
+]
+NetworkMaps = Annotated[
+    Literal["espirit", "sensenet"] | None,
+    typer.Option("--maps", metavar="NAME", help="VarNet: espirit, or sensenet, its own.", show_default=False),
+]
+Align = Annotated[
+    Literal["state", "velocity", "none"] | None,
+    typer.Option(metavar="NAME", help="Align states with the ideal path: state (FLAT), velocity, none (the others)."),
 ]

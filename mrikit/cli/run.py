@@ -6,6 +6,7 @@ checks, progress, history, timing and cleaning up are done here.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -53,11 +54,13 @@ class Run:
         self.outputs = tuple(outputs)
         self.seed = settings.seed
         self.chunk = settings.chunk
+        # Of the processes that torchrun starts, the first speaks for all.
+        silent = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK") != "0"
         self.console = Console(
             f"mrikit {command}",
-            quiet=settings.quiet,
-            verbose=settings.verbose,
-            json=settings.json,
+            quiet=settings.quiet or silent,
+            verbose=settings.verbose and not silent,
+            json=settings.json and not silent,
             data_on_stdout=PIPE in outputs,
         )
         self.uses = tuple(uses)
@@ -342,7 +345,7 @@ class Run:
 
     def _report(self) -> None:
         seconds = round(self.seconds, 3)
-        if self.settings.json:
+        if self.console.json:
             report: dict[str, Any] = {"command": self.command, "version": __version__, **self.facts}
             if self._sinks:
                 report["outputs"] = [sink.facts() for sink in self._sinks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,6 +145,58 @@ def cascades(reports: dict[str, Report | list[Report]]) -> Figure:
         axis.grid(alpha=0.3)
     psnr.legend(fontsize=8)
     return figure
+
+
+#: what a training log holds besides losses
+_NO_LOSS = ("step", "seconds_per_step", "skipped", "gradient", "psnr", "psnr_start")
+
+
+def training(folder: Path, lines: list[dict[str, float]], images: dict[str, np.ndarray]) -> None:
+    """Write `folder`/loss.png of a training log, and validation.png of images `(slice, y, x)`, the reference first."""
+    save(curves(lines), folder / "loss.png")
+    if images:
+        reference, *others = images
+        picture = comparison(images[reference], {name: images[name] for name in others}, [0], None)
+        save(picture, folder / "validation.png")
+
+
+def curves(lines: list[dict[str, float]]) -> Figure:
+    """Losses over training steps, on a logarithmic scale, and PSNR below them where `lines` have it.
+
+    `ssim` is drawn as 1 - SSIM, which is what training makes smaller.
+    """
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    names = list(dict.fromkeys(name for line in lines for name in line if name not in _NO_LOSS))
+    validated = any("psnr" in line for line in lines)
+    figure = _figure(8, 6.5 if validated else 4)
+    rows = figure.subplots(1 + validated, 1, sharex=True, squeeze=False)[:, 0]
+    for name, colour in zip(names, itertools.cycle(COLOURS), strict=False):
+        steps, values = _series(lines, name)
+        label, values = ("1 - SSIM", 1 - values) if name == "ssim" else (name, values)
+        rows[0].plot(steps, values, color=colour, label=label, marker="." if len(steps) < 20 else None)
+    rows[0].set_yscale("log")
+    rows[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    rows[0].yaxis.set_major_formatter("{x:g}")
+    rows[0].yaxis.set_minor_formatter(NullFormatter())
+    rows[0].set_ylabel("loss")
+    if validated:
+        for name, label, style in (("psnr", "result", "-"), ("psnr_start", "start", "--")):
+            steps, values = _series(lines, name)
+            rows[1].plot(steps, values, style, color=COLOURS[0], label=label, marker="." if len(steps) < 20 else None)
+        rows[1].set_ylabel("validation PSNR (dB)")
+    rows[-1].set_xlabel("step")
+    rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axis in rows:
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def _series(lines: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    points = np.array([(line["step"], line[name]) for line in lines if name in line]).reshape(-1, 2)
+    return points[:, 0], points[:, 1]
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file, safe_open, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, safe_open, save
 
 from mrikit.errors import DataError, UsageError
 
@@ -15,56 +17,84 @@ if TYPE_CHECKING:
     from mrikit.train.loop import State
 
 
-def save_state(path: Path, state: State, recipe: dict[str, Any]) -> None:
+def save_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
     """Write weights, average, Adam's moments and the step to `path`; an older state stays until this one is whole."""
     tensors = {f"model.{k}": v for k, v in state.model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in state.average.items()}
-    for i, (_, moments) in enumerate(sorted(_moments(state).items())):
+    for i, moments in state.optimiser.state_dict()["state"].items():
         for name in ("exp_avg", "exp_avg_sq", "step"):
             tensors[f"adam.{i}.{name}"] = moments[name]
-    temporary = path.with_name(f".{path.name}.part")
-    save_file(
-        {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-        temporary,
-        {"step": str(state.step), "recipe": json.dumps(recipe)},
+    about = {"step": state.step, "usual_norm": state.usual_norm, "terms": dict(terms)}
+    content = save(
+        {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {k: json.dumps(v) for k, v in about.items()}
     )
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def load_state(path: Path, state: State, recipe: dict[str, Any]) -> None:
-    """Fill `state` from `path`. Raises DataError where it belongs to another model, UsageError to another recipe."""
-    tensors = load_file(path)
-    with safe_open(path, "pt") as file:
-        state.step = int(file.metadata()["step"])
-        saved = json.loads(file.metadata()["recipe"])
-    changed = [name for name, value in recipe.items() if saved.get(name) != value]
+def load_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
+    """Fill `state` from `path`.
+
+    Raises UsageError where that run was on other `terms`, DataError where it trained another model or the file is
+    no training state.
+    """
+    try:
+        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            about = {k: json.loads(v) for k, v in file.metadata().items()}
+        state.step, state.usual_norm, saved = about["step"], about["usual_norm"], about["terms"]
+    except (SafetensorError, AttributeError, KeyError, ValueError) as error:
+        raise DataError(
+            f"{path}: not a training state of this mrikit's", hint="--force without --resume begins anew"
+        ) from error
+    asked = json.loads(json.dumps(dict(terms)))  # tuples come back as lists
+    changed = [name for name in {**saved, **asked} if saved.get(name) != asked.get(name)]
     if changed:
         was = ", ".join(f"{name} {saved.get(name)}" for name in changed)
-        raise UsageError(f"{path}: that run had {was}", hint="resume with the same, or begin anew with --force")
+        raise UsageError(
+            f"{path}: that run had {was}", hint="resume with the same; --force without --resume begins anew"
+        )
     try:
         state.model.load_state_dict(_below(tensors, "model."))
-        state.average = _below(tensors, "average.")
-        moments = [_below(tensors, f"adam.{i}.") for i in range(len(list(state.model.parameters())))]
     except RuntimeError as error:
         raise DataError(f"{path}: this training state belongs to another model") from error
+    for name, value in _below(tensors, "average.").items():
+        state.average[name].copy_(value)
+    moments = [_below(tensors, f"adam.{i}.") for i in range(len(list(state.model.parameters())))]
     described = state.optimiser.state_dict()
     described["state"] = {i: m for i, m in enumerate(moments) if m}
     state.optimiser.load_state_dict(described)
 
 
-def start_log(folder: Path) -> None:
-    """Begin `folder`/loss.jsonl anew."""
-    (folder / "loss.jsonl").write_text("")
+class Log:
+    """`folder`/loss.jsonl, a JSON object a line; `lines` holds them all."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        """Go on after `step`: later lines are dropped, for those steps will be taken again. 0 begins anew."""
+        self.path = folder / "loss.jsonl"
+        self.lines = [line for line in _read_lines(self.path) if line["step"] <= step] if step else []
+        temporary = self.path.with_name(f".{self.path.name}.part")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+        temporary.replace(self.path)
+
+    def add(self, line: dict[str, float]) -> None:
+        self.lines.append(line)
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
 
-def log(folder: Path, line: dict[str, float]) -> None:
-    """Append a line to `folder`/loss.jsonl."""
-    with (folder / "loss.jsonl").open("a") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def _moments(state: State) -> dict[int, dict[str, torch.Tensor]]:
-    return state.optimiser.state_dict()["state"]
+def _read_lines(path: Path) -> list[dict[str, float]]:
+    lines: list[dict[str, float]] = []
+    for text in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(text))
+        except ValueError:  # the last one, cut short when the process was killed
+            break
+    return lines
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

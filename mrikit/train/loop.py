@@ -1,46 +1,66 @@
-"""The training loop for every model: Adam, a moving average of the weights, exact resume.
+"""The training loop for every model: Adam, a moving average of the weights, exact resume, one process or several.
 
-What step s learns from depends on s and the seed alone, and so does its learning rate. A checkpoint therefore
-needs the weights, their average, Adam's two moments and the number of the step, nothing more.
+Item i of the data depends on i and the seed alone. Step s learns from the items s * B .. (s + 1) * B - 1, where B
+counts those of all processes, and its learning rate depends on s. A checkpoint therefore needs the weights, their
+average, Adam's two moments, the usual size of a gradient and the number of the step, nothing more.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mrikit.train import checkpoint
+from mrikit.errors import TemporaryError
+from mrikit.rng import generator
+from mrikit.train import checkpoint, distributed, stop
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train, whatever the model. save_every and report_every count steps."""
+    """How to train, whatever the model.
+
+    batch: items a step, in each process. average: decay of the moving average of the weights. clip: largest norm of
+    a gradient. outlier: a step whose gradient is so many times the usual is not taken. *_every count steps.
+    """
 
     n_steps: int
     seed: int = 0
+    batch: int = 1
     learning_rate: float = 1e-3
     warm_up: int = 200
     average: float = 0.999
     clip: float = 1.0
-    save_every: int = 200
+    outlier: float = 10.0
     report_every: int = 50
+    save_every: int = 200
+    validate_every: int = 200
+
+    def terms(self) -> dict[str, Any]:
+        """What the weights depend on. Twice the batch in one process are the same terms as two processes."""
+        terms = {name: value for name, value in asdict(self).items() if not name.endswith("_every")}
+        items_per_step = terms.pop("batch") * distributed.size()
+        return {"steps": terms.pop("n_steps"), "items_per_step": items_per_step, **terms}
 
 
 @dataclass
 class State:
-    """Everything a resumed run needs; `step` steps are done."""
+    """Everything a resumed run needs; `step` steps are done. lines: what was logged so far."""
 
     model: nn.Module
     average: dict[str, Tensor]
     optimiser: torch.optim.Adam
     step: int = 0
+    usual_norm: float = 0.0
+    lines: list[dict[str, float]] = field(default_factory=list)
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -52,75 +72,166 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 def fit(
     model: nn.Module,
-    batches: Callable[[int], Iterator[Any]],
+    items: Callable[[range], Generator[Any, None, None]],
     loss: Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]],
     recipe: Recipe,
     folder: Path,
     *,
     resume: bool = False,
+    terms: Mapping[str, Any] | None = None,
+    validate: Callable[[nn.Module], dict[str, float]] | None = None,
     report: Callable[[dict[str, float]], None] = lambda line: None,
+    draw: Callable[[list[dict[str, float]]], None] = lambda lines: None,
 ) -> State:
     """Train `model` and return the final state; `folder` gets state.safetensors and loss.jsonl.
 
-    batches(step) yields what steps step, step + 1, ... learn from. A step whose gradient is not finite changes
-    nothing.
+    items: yields the items of these numbers. loss: of one item, and its parts as numbers; what it draws from torch's
+    own generator depends on the seed and the item alone. terms: what else a resumed run must agree in.
+    validate: figures of a model, called with the averaged weights. report: gets `step`, `steps` and, where there are
+    any, new figures. draw: gets all lines of the log whenever the state is saved.
+
+    A step whose gradient is not finite, or an outlier, changes nothing. Where torch.distributed is initialised, every
+    process calls this and the first alone validates, reports, draws and writes. Raises TemporaryError, with the state
+    saved, after the step in which SIGTERM or SIGUSR1 came.
     """
     state = new_state(model, recipe)
     path = folder / "state.safetensors"
+    terms = {**recipe.terms(), **(terms or {})}
     if resume and path.exists():
-        checkpoint.load_state(path, state, asdict(recipe))
-    else:
-        path.unlink(missing_ok=True)
-        checkpoint.start_log(folder)
-    if state.step >= recipe.n_steps:
-        return state
+        checkpoint.load_state(path, state, terms)
+    first = distributed.rank() == 0
+    if first:
+        if state.step == 0:
+            path.unlink(missing_ok=True)
+        log = checkpoint.Log(folder, state.step)
+        state.lines = log.lines
     tally = Tally()
-    for batch in batches(state.step):
-        for group in state.optimiser.param_groups:
-            group["lr"] = group["factor"] * learning_rate(recipe, state.step)
-        total, parts = loss(model, batch)
-        state.optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        norm = float(nn.utils.clip_grad_norm_(model.parameters(), recipe.clip))
-        if math.isfinite(norm):
-            state.optimiser.step()
-            update_average(state, recipe)
-            tally.add({"loss": float(total.detach()), "gradient": norm, **parts})
-        state.step += 1
-        last = state.step == recipe.n_steps
-        if last or state.step % recipe.report_every == 0:
-            line = {"step": state.step, **tally.means()}
-            checkpoint.log(folder, line)
-            report(line)
-            tally = Tally()
-        if last or state.step % recipe.save_every == 0:
-            checkpoint.save_state(path, state, asdict(recipe))
-        if last:
-            break
+    numbers = own_numbers(recipe, state.step)
+    # Closed here: left to the garbage collector, it can leave worker processes behind that nobody ends.
+    with stop.requests() as signals, closing(items(numbers)) as source:
+        supply = zip(numbers, source, strict=True)
+        while state.step < recipe.n_steps:
+            losses = accumulate(state, loss, islice(supply, recipe.batch), recipe)
+            stopping = distributed.sum_gradients(model, bool(signals))
+            tally.add(losses, take_step(state, recipe))
+            last = state.step == recipe.n_steps
+            line: dict[str, float] = {}
+            if last or stopping or state.step % recipe.report_every == 0:
+                line |= tally.means()
+                tally = Tally()
+            if first:
+                if validate is not None and (last or state.step % recipe.validate_every == 0):
+                    with averaged(state) as network:
+                        line |= validate(network)
+                if line:
+                    log.add({"step": state.step, **line})
+                report({"step": state.step, "steps": recipe.n_steps, **line})
+                if last or stopping or state.step % recipe.save_every == 0:
+                    checkpoint.save_state(path, state, terms)
+                    draw(state.lines)
+            if stopping and not last:
+                distributed.wait()  # for the first process to have saved
+                raise TemporaryError(
+                    f"{folder}: stopped as asked after step {state.step} of {recipe.n_steps}, and saved",
+                    hint="the same command with --resume goes on from there",
+                )
     return state
 
 
+def own_numbers(recipe: Recipe, step: int) -> range:
+    """Numbers of this process's items from `step` on: those that leave its rank when divided by the size."""
+    total = recipe.batch * distributed.size()
+    return range(step * total + distributed.rank(), recipe.n_steps * total, distributed.size())
+
+
+def accumulate(
+    state: State,
+    loss: Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]],
+    items: Iterable[tuple[int, Any]],
+    recipe: Recipe,
+) -> dict[str, float]:
+    """Set the gradients to this process's part of those of a step; returns the means of its losses."""
+    state.optimiser.zero_grad(set_to_none=True)
+    means: dict[str, float] = {}
+    for number, item in items:
+        torch.manual_seed(int(generator(recipe.seed, "torch", number).integers(2**62)))
+        total, parts = loss(state.model, item)
+        (total / (recipe.batch * distributed.size())).backward()
+        for name, value in {"loss": float(total.detach()), **parts}.items():
+            means[name] = means.get(name, 0.0) + value / recipe.batch
+    return means
+
+
+def take_step(state: State, recipe: Recipe) -> float | None:
+    """Take the step that the gradients say; returns their norm, or None where the step was not taken."""
+    for group in state.optimiser.param_groups:
+        group["lr"] = group["factor"] * learning_rate(recipe, state.step)
+    norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip))
+    taken = is_usual(state, norm, recipe)
+    if taken:
+        state.optimiser.step()
+        update_average(state, recipe)
+    state.step += 1
+    return norm if taken else None
+
+
+def is_usual(state: State, norm: float, recipe: Recipe) -> bool:
+    """Whether a gradient of this norm is worth a step: finite, and no outlier among those before it.
+
+    One such gradient, even clipped, would move Adam's moments far from what the others say.
+    """
+    if not math.isfinite(norm):
+        return False
+    limit = recipe.outlier * state.usual_norm if state.usual_norm else math.inf
+    bounded = min(norm, limit)  # so that the usual norm follows a change that lasts
+    state.usual_norm += (0.02 if state.usual_norm else 1.0) * (bounded - state.usual_norm)
+    return norm <= limit
+
+
+@contextmanager
+def averaged(state: State) -> Iterator[nn.Module]:
+    """The model with the averaged weights and set to evaluate; afterwards it is as it was."""
+    weights = {name: value.clone() for name, value in state.model.state_dict().items()}
+    training = state.model.training
+    state.model.load_state_dict(state.average)
+    state.model.eval()
+    try:
+        with torch.no_grad():
+            yield state.model
+    finally:
+        state.model.load_state_dict(weights)
+        state.model.train(training)
+
+
 class Tally:
-    """Means of what steps report, over the finite ones, and the seconds a step takes."""
+    """Means of what steps report, over those that were taken, and the seconds a step takes."""
 
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
-        self.count = 0
+        self.taken = self.skipped = 0
         self.start = time.perf_counter()
 
-    def add(self, parts: dict[str, float]) -> None:
-        self.count += 1
-        for name, value in parts.items():
+    def add(self, losses: dict[str, float], norm: float | None) -> None:
+        """Count a step with the norm of its gradient, None where it was not taken."""
+        if norm is None:
+            self.skipped += 1
+            return
+        self.taken += 1
+        for name, value in {**losses, "gradient": norm}.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def means(self) -> dict[str, float]:
-        n = max(1, self.count)
-        seconds = (time.perf_counter() - self.start) / n
-        return {**{k: round(v / n, 6) for k, v in self.sums.items()}, "seconds_per_step": round(seconds, 4)}
+        """Means over the steps and over all processes; `skipped`, if any, counts the steps that were not taken."""
+        seconds = (time.perf_counter() - self.start) / max(1, self.taken + self.skipped)
+        means = {name: total / self.taken for name, total in self.sums.items()}
+        line = distributed.mean({**means, "seconds_per_step": seconds})
+        skipped = {"skipped": self.skipped} if self.skipped else {}
+        return {**{name: round(value, 6) for name, value in line.items()}, **skipped}
 
 
 def new_state(model: nn.Module, recipe: Recipe) -> State:
     """State before the first step. Parameters that are the model's own, not a layer's, learn ten times as fast."""
+    distributed.share(model)
     own = {id(p) for p in model.parameters(recurse=False)}
     groups = [
         {"params": [p for p in model.parameters() if id(p) not in own], "factor": 1.0},
@@ -135,4 +246,7 @@ def update_average(state: State, recipe: Recipe) -> None:
     decay = min(recipe.average, (1 + state.step) / (10 + state.step))
     with torch.no_grad():
         for name, value in state.model.state_dict().items():
-            state.average[name].lerp_(value, 1 - decay)
+            if value.is_floating_point():
+                state.average[name].lerp_(value, 1 - decay)
+            else:  # a counter of batch normalisation
+                state.average[name].copy_(value)

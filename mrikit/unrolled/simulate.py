@@ -5,46 +5,67 @@ Both are fully sampled at first; how they are under-sampled, calibrated and cut 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from mrikit.errors import DataError
+from mrikit.errors import DataError, UsageError
 from mrikit.physics.coils import mvue
 from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import fft2c
+from mrikit.physics.masks import KINDS as MASK_KINDS
 from mrikit.physics.masks import LINE_KINDS, mask
 from mrikit.physics.phantom import coil_maps, noise, phase
 from mrikit.physics.sampling import centre, sampling, undersample
 from mrikit.rng import generator
 from mrikit.train.data import Images, warp
+from mrikit.train.loader import load_ahead
 from mrikit.train.scans import Scans
 from mrikit.unrolled.model import Problem
 from mrikit.unrolled.problem import Scan, collate, standardise
 
 COILS = (1, 1, 2, 4, 6, 8, 8, 8, 8, 10, 12, 16, 20, 32)
-LINES = 0.75  # share of masks of lines; the others are 2-D Poisson discs
+KINDS = (*LINE_KINDS, "poisson")
+LINES = 0.75  # share of masks of lines, where masks of the plane are drawn as well
 SMALL = (48, 81)  # half the matrix of a scan with a mask of the plane, of which no band of rows can be taken
 ATTEMPTS = 100  # for one item
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What is drawn. images: what simulated scans are of. crops: problems made of one scan.
+    """What is drawn. images: what simulated scans are of. per_scan: problems made of one scan.
 
-    band: rows of a problem with a mask of lines, at 8 coils. accels: drawn between these two.
-    scans: measured ones, which take their share of the problems.
+    band: rows of a problem with a mask of lines, at 8 coils, fewer for more. accels: drawn between these two.
+    kinds: of masks, drawn among these. scans: measured ones, which take their share of the problems.
     """
 
     images: Images
-    crops: int = 2
+    per_scan: int = 2
     band: int = 64
     accels: tuple[float, float] = (2.0, 12.0)
+    kinds: tuple[str, ...] = KINDS
     scans: Scans | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.accels
+        if not 1 <= low <= high:
+            raise UsageError(f"--accel {low:g},{high:g}: expected a range from 1 up, the lower end first")
+        if not self.kinds or not set(self.kinds) <= set(MASK_KINDS):
+            raise UsageError(f"mask kinds {', '.join(self.kinds)}: expected some of {', '.join(MASK_KINDS)}")
+
+    @property
+    def line_share(self) -> float:
+        """Share of scans with masks of lines."""
+        lines = [kind in LINE_KINDS for kind in self.kinds]
+        return LINES if any(lines) and not all(lines) else float(all(lines))
+
+    def draw_kind(self, rng: np.random.Generator, *, lines: bool) -> str:
+        """A kind of mask, of lines or of the plane."""
+        return str(rng.choice([kind for kind in self.kinds if (kind in LINE_KINDS) == lines]))
 
 
 def full_scan(images: Images, rng: np.random.Generator, *, small: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +118,7 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
     scan, noise-free where it is simulated, so that the network is not asked for what they cannot express. On three
     real scans the MVUE with maps from the full centre had another phase, by up to 0.13 rad, 13 % of the image.
     """
-    lines = rng.random() < LINES
+    lines = rng.random() < simulation.line_share
     if simulation.scans and rng.random() < simulation.scans.share:
         clean = measured = measured_scan(simulation.scans, rng, small=not lines)
     else:
@@ -105,7 +126,7 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
         measured = clean + added
     n_coils, n_y, n_x = clean.shape
     accel = float(np.exp(rng.uniform(*np.log(simulation.accels))))
-    kind = str(rng.choice(LINE_KINDS)) if lines else "poisson"
+    kind = simulation.draw_kind(rng, lines=lines)
     # One scan in three has more or fewer central lines than `auto` gives.
     acs: int | str = int(rng.integers(10, 33)) if rng.random() < 1 / 3 else "auto"
     if acs != "auto" and acs > 0.8 * (n_x if lines else n_y * n_x / acs) / accel:
@@ -113,7 +134,7 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
     acquired = sampling(measured)  # but for zero-padding, all
     masks = [
         mask((n_y, n_x), accel, kind=kind, acs=acs, seed=int(rng.integers(2**31))) & acquired
-        for _ in range(simulation.crops)
+        for _ in range(simulation.per_scan)
     ]
     maps = espirit(undersample(measured, np.logical_and.reduce(masks)))
     target = mvue(clean, maps)
@@ -138,32 +159,22 @@ def band(energy: np.ndarray, height: int, rng: np.random.Generator) -> slice:
 
 
 class Stream(Dataset):
-    """Problems by number of the training step: item s depends on the seed and s alone."""
+    """Problems by number: item i depends on the seed and i alone."""
 
     def __init__(self, simulation: Simulation, seed: int, name: str = "train") -> None:
         self.simulation, self.seed, self.name = simulation, seed, name
 
-    def __len__(self) -> int:
-        return 2**31
-
-    def __getitem__(self, step: int) -> tuple[list[Scan], list[np.ndarray]]:
+    def __getitem__(self, number: int) -> tuple[list[Scan], list[np.ndarray]]:
         for attempt in range(ATTEMPTS):
             try:
-                return problems(self.simulation, generator(self.seed, self.name, step, attempt))
+                return problems(self.simulation, generator(self.seed, self.name, number, attempt))
             except DataError as error:  # an image whose calibration region happens to be empty
                 reason = error
         raise DataError(f"none of {ATTEMPTS} scans drawn is fit to learn from: {reason}")
 
-    def batches(self, start: int, n_workers: int = 1) -> Iterator[tuple[Problem, Tensor]]:
-        """Batches from step `start` on, drawn ahead by worker processes."""
-        loader = DataLoader(
-            self,
-            batch_size=None,
-            sampler=range(start, len(self)),
-            num_workers=n_workers,
-            prefetch_factor=4 if n_workers else None,
-            multiprocessing_context="fork" if n_workers else None,
-            worker_init_fn=lambda _: torch.set_num_threads(1),
-        )
-        for scans, targets in loader:
-            yield collate(scans), torch.from_numpy(np.stack(targets))
+    def items(
+        self, numbers: range, device: str = "cpu", n_workers: int = 1
+    ) -> Generator[tuple[Problem, Tensor], None, None]:
+        """The items of these numbers as batches of one matrix each, drawn ahead by worker processes."""
+        for scans, targets in load_ahead(self, numbers, n_workers):
+            yield collate(scans, device), torch.from_numpy(np.stack(targets)).to(device)

@@ -1,43 +1,83 @@
-"""Training an unrolled network, from images to weights with a card."""
+"""Training an unrolled network, from images and scans to weights with a card."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from mrikit import weights
 from mrikit._version import __version__
 from mrikit.errors import CannotCreateError
-from mrikit.train.collect import collect
-from mrikit.train.loop import Recipe, fit
-from mrikit.unrolled.model import Config, Unrolled
+from mrikit.train import distributed
+from mrikit.train.collect import Data, collect
+from mrikit.train.loop import Recipe, State, fit
+from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.objective import loss
-from mrikit.unrolled.simulate import Simulation, Stream
+from mrikit.unrolled.presets import Preset, preset
+from mrikit.unrolled.simulate import KINDS, Simulation, Stream
+from mrikit.unrolled.validation import Validation
+
+N_VALIDATION = 8
+WHOLE = 2**20  # a band of more rows than any matrix has
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how training goes. report: figures of every step. warn, say: a line of text.
+
+    draw: a folder, the lines of the log and images to show, at every save.
+    """
+
+    report: Callable[[dict[str, float]], None] = lambda line: None
+    warn: Callable[[str], None] = lambda text: None
+    say: Callable[[str], None] = lambda text: None
+    draw: Callable[[Path, list[dict[str, float]], dict[str, np.ndarray]], None] = lambda folder, lines, images: None
 
 
 def unroll_train(
-    files: list[Path],
+    files: Sequence[Path],
     out: Path,
     *,
     recipe: Recipe,
-    config: Config | None = None,
+    epochs: float | None = None,
+    network: Preset | None = None,
+    align: str | None = None,
+    align_weight: float = 0.1,
     simulated: float = 0.5,
-    crops: int = 2,
+    accels: tuple[float, float] = (2.0, 12.0),
+    mask_kinds: Sequence[str] = KINDS,
+    band: int = 64,
+    per_scan: int = 2,
+    validate: Sequence[Path] = (),
     strict: bool = False,
+    device: str = "cpu",
     resume: bool = False,
     force: bool = False,
     command: str = "",
-    report: Callable[[dict[str, float]], None] = lambda line: None,
-    warn: Callable[[str], None] = lambda text: None,
-    say: Callable[[str], None] = lambda text: None,
-) -> Unrolled:
+    watcher: Watcher | None = None,
+) -> Network:
     """Train on what `collect` finds in `files` and on simulated anatomy; write weights and card to `out`.
 
     A folder `out`.run beside it keeps the state of the run, from which `resume` goes on exactly, its losses, and the
-    MVUE images of measured scans. simulated: share of simulated anatomy. crops: problems a step.
+    MVUE images of measured scans.
+
+    An item of the recipe's batch is a scan, of which `per_scan` masks and bands of rows make a problem each; accels,
+    mask_kinds and band are those of `Simulation`. simulated: share of simulated anatomy. epochs: instead of
+    `recipe.n_steps`, so many times as many scans as there are images in `files`. network: its architecture and
+    settings; by default flat-small. align, align_weight: of `objective.loss`; by default FLAT alone aligns its states.
+    validate: what to validate with, on whole matrices, the same problems in every run. Started by torchrun, the
+    processes train together.
+
+    Raises CannotCreateError where there is a run or a card already, TemporaryError when asked to stop.
     """
+    watcher, chosen = watcher or Watcher(), network or preset("flat-small")
+    align = align or ("state" if chosen.architecture == "flat" else "none")
     folder = out.with_suffix(".run")
     if not (resume or force):
         for taken in (folder, out.with_suffix(".json")):
@@ -45,40 +85,81 @@ def unroll_train(
                 raise CannotCreateError(
                     f"{taken}: exists already", hint="--resume goes on with that run, --force begins anew"
                 )
-    torch.manual_seed(recipe.seed)
-    network = Unrolled(config or Config()).to(memory_format=torch.channels_last)
-    data = collect(files, simulated, cache=folder / "mvue", strict=strict, warn=warn, say=say)
-    simulation = Simulation(data.images, crops=crops, scans=data.scans)
-    stream = Stream(simulation, recipe.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    state = fit(
-        network,
-        stream.batches,
-        lambda model, batch: loss(model(batch[0]), batch[1], model.times),
-        recipe,
-        folder,
-        resume=resume,
-        report=report,
-    )
-    network.load_state_dict(state.average)
-    n_parameters = sum(p.numel() for p in network.parameters())
-    described = {
-        "architecture": "flat",
-        "summary": f"{network.config.n_unrolls} cascades, {n_parameters:,} parameters, for accelerations 2 to 12",
-        "config": network.config.to_json(),
-        "training": {
-            "command": command,
-            "seed": recipe.seed,
-            "steps": recipe.n_steps,
-            "crops_per_step": crops,
+
+    def gather(paths: Sequence[Path], share: float) -> Data:
+        return collect(paths, share, cache=folder / "mvue", strict=strict, warn=watcher.warn, say=watcher.say)
+
+    with distributed.joined(device) as device:
+        first = distributed.rank() == 0
+        if first:  # for the others to find the MVUE images in the cache
+            gather(files, simulated)
+        distributed.wait()
+        learned = gather(files, simulated)
+        simulation = Simulation(learned.images, per_scan, band, accels, tuple(mask_kinds), learned.scans)
+        if epochs is not None:
+            scans_per_step = recipe.batch * distributed.size()
+            recipe = replace(recipe, n_steps=math.ceil(epochs * learned.images.n_images / scans_per_step))
+        torch.manual_seed(recipe.seed)
+        model = build(chosen.architecture, chosen.config).to(device, memory_format=torch.channels_last)
+        validation = None
+        if validate and first:
+            kept = gather(validate, 0.0)
+            held_back = replace(simulation, images=kept.images, scans=kept.scans, per_scan=1, band=WHOLE)
+            validation = Validation(Stream(held_back, 0, "validate").items(range(N_VALIDATION), device, n_workers=0))
+        terms = {
             "images": [f.name for f in files],
-            "skipped": list(data.skipped),
+            "skipped": list(learned.skipped),
             "simulated_anatomy": simulated,
-            "mrikit": __version__,
-            "torch": torch.__version__,
-        },
+            "accel": list(accels),
+            "mask_kinds": list(mask_kinds),
+            "crop": band,
+            "problems_per_scan": per_scan,
+            "align": align,
+            "align_weight": align_weight,
+        }
+        if first:
+            folder.mkdir(parents=True, exist_ok=True)
+        state = fit(
+            model,
+            lambda numbers: Stream(simulation, recipe.seed).items(numbers, device),
+            lambda net, item: loss(net(item[0]), item[1], net.times, align=align, align_weight=align_weight),
+            recipe,
+            folder,
+            resume=resume,
+            terms={**terms, "architecture": chosen.architecture, "config": model.config.to_json()},
+            validate=validation,
+            report=watcher.report,
+            draw=lambda lines: watcher.draw(folder, lines, validation.images if validation else {}),
+        )
+        model.load_state_dict(state.average)
+        if first:
+            how = {
+                "command": command,
+                "seed": recipe.seed,
+                "steps": recipe.n_steps,
+                "scans_per_step": recipe.batch * distributed.size(),
+                "learning_rate": recipe.learning_rate,
+                **terms,
+                "validation": [f.name for f in validate],
+            }
+            weights.save(out, model.state_dict(), card(chosen.architecture, model, how, state))
+    return model
+
+
+def card(architecture: str, model: Network, how: dict[str, Any], state: State) -> dict[str, Any]:
+    """What the weights are, how they were made and the last figures of the run."""
+    n_parameters = sum(p.numel() for p in model.parameters())
+    low, high = how["accel"]
+    figures: dict[str, float] = {}
+    for line in state.lines:
+        figures |= line
+    return {
+        "architecture": architecture,
+        "summary": f"{model.config.n_unrolls} cascades, {n_parameters:,} parameters, "
+        f"for accelerations {low:g} to {high:g}",
+        "config": model.config.to_json(),
+        "training": {**how, "mrikit": __version__, "torch": torch.__version__},
+        "metrics": {k: v for k, v in figures.items() if k not in ("step", "seconds_per_step", "skipped")},
         "licence": "BSD-3-Clause",
         "use": "For research. Not for diagnosis.",
     }
-    weights.save(out, network.state_dict(), described)
-    return network

@@ -140,12 +140,13 @@ def split_pipeline(words: list[str]) -> list[list[str]]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_file_is_a_door(name: str) -> None:
-    """No try, no print, no module-level import that is heavy, and at most a screenful."""
+    """No try, no print, no module-level import that is heavy, and, but for its options, half a screenful."""
     path = ROOT / "mrikit" / "cli" / "commands" / f"{name.replace('-', '_')}.py"
     source = path.read_text()
     nodes = list(ast.walk(ast.parse(source)))
+    function = next(n for n in nodes if isinstance(n, ast.FunctionDef) and n.name == path.stem)
 
-    assert len(source.splitlines()) <= 80
+    assert (function.end_lineno or 0) - function.body[0].lineno < 50
     assert not [node for node in nodes if isinstance(node, ast.Try)]
     assert not [n for n in nodes if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("print", "open")]
 

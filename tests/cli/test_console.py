@@ -51,15 +51,27 @@ def test_short_work_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_report_is_a_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with console().progress(100, "training") as bar:
-        bar.report({"step": 50, "loss": 0.125})
-        bar.report({"step": 60, "loss": 0.1})
-        bar.report({"step": 100, "loss": 0.0625})
+    with console().progress(None, "training") as bar:
+        bar.report({"step": 49, "steps": 100})
+        bar.report({"step": 50, "steps": 100, "loss": 0.125, "seconds_per_step": 90.0})
+        bar.report({"step": 60, "steps": 100, "loss": 0.1, "seconds_per_step": 90.0})
+        bar.report({"step": 100, "steps": 100, "loss": 0.0625, "seconds_per_step": 90.0})
 
     assert capsys.readouterr().err.splitlines() == [
-        "mrikit test: 50 of 100: loss 0.125",
+        "mrikit test: 50 of 100: loss 0.125, left 1 h 15 min",
         "mrikit test: 100 of 100: loss 0.0625",
     ]
+
+
+def test_a_bar_shows_the_last_figures_between_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(Progress, "PATIENCE", 0.0)
+    with console().progress(None, "training") as bar:
+        bar.report({"step": 1, "steps": 4, "psnr": 30.5})
+        bar.report({"step": 2, "steps": 4})
+
+    text = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "2/4" in text and "psnr 30.5" in text
 
 
 def test_plain_has_only_what_json_has() -> None:

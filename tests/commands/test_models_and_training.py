@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from running import ROOT
+from safetensors.torch import load_file
 from scans import history, read, save, simulated
 
 from mrikit import weights
@@ -80,27 +87,116 @@ def test_two_steps_of_training_give_weights_that_reconstruct(mrikit: Mrikit, ima
 @pytest.mark.slow
 def test_a_seed_is_a_training_run_and_resuming_it_is_exact(mrikit: Mrikit, images: Path, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
-    base = ["unroll-train", "--simulated", "0.5", "--crops", "1", "images.npy", "--quiet"]
+    base = ["unroll-train", "--simulated", "0.5", "--per-scan", "1", "--crop", "24", "images.npy", "--quiet"]
     assert mrikit(*base, "--steps", "2", "own.safetensors").code == 0
     assert mrikit(*base, "--steps", "2", "again/own.safetensors").code == 0
 
     first = (tmp_path / "own.safetensors").read_bytes()
     assert (tmp_path / "again" / "own.safetensors").read_bytes() == first
     assert mrikit(*base, "--steps", "2", "--resume", "own.safetensors").code == 73
-    assert mrikit(*base, "--steps", "3", "--resume", "--force", "own.safetensors").code == 0
+    other = mrikit(*base, "--steps", "3", "--resume", "--force", "own.safetensors")
+    assert (other.code, other.stderr.count("\n")) == (2, 1)
+    assert "own.run/state.safetensors: that run had steps 2" in other.stderr
+    assert mrikit(*base, "--steps", "2", "--resume", "--force", "own.safetensors").code == 0
+    assert (tmp_path / "own.safetensors").read_bytes() == first
+    assert mrikit(*base, "--steps", "3", "--force", "own.safetensors").code == 0
     assert (tmp_path / "own.safetensors").read_bytes() != first
 
 
 @pytest.mark.slow
 def test_the_card_keeps_no_folder_of_whoever_trained_it(mrikit: Mrikit, images: Path, tmp_path: Path) -> None:
-    words = ["unroll-train", "--steps", "1", "--crops", "1", "--json", str(images)]
+    words = ["unroll-train", "--steps", "1", "--per-scan", "1", "--json", str(images)]
     result = mrikit(*words, str(tmp_path / "own.safetensors"))
     assert (result.code, result.stderr) == (0, "")
     assert result.json["outputs"] == [{"file": str(tmp_path / "own.safetensors"), "kind": "weights"}]
 
     text = (tmp_path / "own.json").read_text()
     assert str(tmp_path) not in text
-    assert "mrikit unroll-train --steps 1 --crops 1 --json images.npy own.safetensors" in text
+    assert "mrikit unroll-train --steps 1 --per-scan 1 --json images.npy own.safetensors" in text
+
+
+SMALL = ["unroll-train", "--per-scan", "1", "--crop", "24", "--mask-kind", "random", "--threads", "1"]
+
+
+@pytest.mark.slow
+def test_validation_and_pictures_are_made_where_they_are_asked_for(
+    mrikit: Mrikit, images: Path, tmp_path: Path
+) -> None:
+    """An epoch is as many scans as there are images, 2 here: one step of two scans."""
+    more = ["--epochs", "1", "--batch", "2", "--accel", "3,5", "--mask-kind", "equispaced"]
+    result = mrikit(*SMALL, *more, "--validate", "images.npy", "images.npy", "own.safetensors")
+
+    assert result.code == 0, result.stderr
+    assert {path.name for path in (tmp_path / "own.run").iterdir()} == {
+        "state.safetensors", "loss.jsonl", "loss.png", "validation.png",
+    }  # fmt: skip
+    (line,) = [json.loads(text) for text in (tmp_path / "own.run" / "loss.jsonl").read_text().splitlines()]
+    assert line["psnr"] > line["psnr_start"] > 15
+    assert "1 of 1: loss" in result.stderr and f"psnr {line['psnr']:.4g}" in result.stderr
+    card = json.loads((tmp_path / "own.json").read_text())
+    assert card["metrics"] == {k: v for k, v in line.items() if k not in ("step", "seconds_per_step")}
+    assert card["summary"].endswith("for accelerations 3 to 5")
+    assert (card["training"]["steps"], card["training"]["scans_per_step"]) == (1, 2)
+    assert card["training"]["mask_kinds"] == ["random", "equispaced"]
+    assert card["training"]["validation"] == ["images.npy"]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_and_then_stopped_ends_with_the_same_bytes(
+    mrikit: Mrikit, images: Path, tmp_path: Path
+) -> None:
+    """SIGKILL after the first saved step, SIGTERM to all its processes later, then to the end."""
+    (tmp_path / "whole").mkdir()
+    words = [*SMALL, "--steps", "8", "--save-every", "1", "images.npy"]
+    state = tmp_path / "own.run" / "state.safetensors"
+
+    def start(*more: str) -> subprocess.Popen[str]:
+        line = [sys.executable, "-m", "mrikit", *words, "own.safetensors", "--quiet", *more]
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            line, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        seen = state.stat().st_mtime_ns if state.exists() else 0
+        while not state.exists() or state.stat().st_mtime_ns == seen:
+            assert process.poll() is None
+            time.sleep(0.01)
+        return process
+
+    process = start()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    process = start("--resume")
+    os.killpg(process.pid, signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr.count("\n")) == (75, 1)
+    assert "own.run: stopped as asked after step" in stderr and "--resume" in stderr
+    assert not (tmp_path / "own.safetensors").exists()
+
+    assert mrikit(*words, "own.safetensors", "--resume").code == 0
+    assert mrikit(*words, "whole/own.safetensors").code == 0
+    assert (tmp_path / "own.safetensors").read_bytes() == (tmp_path / "whole" / "own.safetensors").read_bytes()
+    lines = (tmp_path / "own.run" / "loss.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 9))
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains_with_twice_the_batch(mrikit: Mrikit, images: Path, tmp_path: Path) -> None:
+    """Weights agree to 1e-6, where a step is 1e-5: sums over processes round differently."""
+    words = [*SMALL, "--steps", "3"]
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mrikit"]
+    line += [*words, "--batch", "1", "images.npy", "pair.safetensors", "--json"]
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["command"] == "unroll-train"  # one report, not two
+    assert mrikit(*words, "--batch", "2", "images.npy", "one.safetensors").code == 0
+
+    pair, one = (load_file(tmp_path / f"{name}.safetensors") for name in ("pair", "one"))
+    for name, value in one.items():
+        assert (pair[name] - value).abs().max() < 1e-6, name
+    cards = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("pair", "one")]
+    assert cards[0]["training"]["scans_per_step"] == cards[1]["training"]["scans_per_step"] == 2
+    assert cards[0]["metrics"]["loss"] == pytest.approx(cards[1]["metrics"]["loss"], abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +206,10 @@ def test_the_card_keeps_no_folder_of_whoever_trained_it(mrikit: Mrikit, images: 
         ("images.npy own.pt", 2, "own.pt: must end in .safetensors"),
         ("images.npy nowhere/own.safetensors", 73, "there is no folder nowhere"),
         ("--steps 0 images.npy own.safetensors", 2, "'--steps'"),
+        ("--steps 2 --epochs 1 images.npy own.safetensors", 2, "--steps and --epochs contradict each other"),
+        ("--accel 8,4 images.npy own.safetensors", 2, "--accel 8,4: expected a range"),
+        ("--mask-kind spiral images.npy own.safetensors", 2, "'--mask-kind'"),
+        ("--validate gone.npy images.npy own.safetensors", 66, "gone.npy: no such file"),
     ],
 )
 def test_training_that_cannot_end_well_does_not_begin(

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from mrikit.errors import DataError, UsageError
-from mrikit.evaluate.figures import cascades, comparison, displayable, montage, parse_slices, save
+from mrikit.evaluate.figures import (
+    cascades,
+    comparison,
+    curves,
+    displayable,
+    montage,
+    parse_slices,
+    save,
+    training,
+)  # fmt: skip
 from mrikit.evaluate.metrics import by_state, metrics
 
 
@@ -72,3 +81,26 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path):
         save(montage(np.eye(8)[None], [0], "t", None), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_curves_have_losses_and_where_validated_psnr(tmp_path):
+    lines = [
+        {"step": s, "loss": 1 / s, "ssim": 0.9, "gradient": 1.0, "seconds_per_step": 1.0, "skipped": 2}
+        for s in range(1, 5)
+    ]
+    (losses,) = curves(lines).axes
+    assert [line.get_label() for line in losses.lines] == ["loss", "1 - SSIM"]
+    assert losses.get_yscale() == "log"
+    assert losses.lines[1].get_ydata()[0] == pytest.approx(0.1)
+
+    losses, psnr = curves([*lines, {"step": 4, "psnr": 33.0, "psnr_start": 30.0}]).axes
+    assert [line.get_label() for line in psnr.lines] == ["result", "start"]
+    assert "dB" in psnr.get_ylabel()
+
+
+def test_training_draws_what_there_is_to_see(tmp_path):
+    image = np.random.default_rng(0).random((1, 20, 16)).astype(np.float32)
+    training(tmp_path, [{"step": 1, "psnr": 30.0}], {})
+    assert [path.name for path in tmp_path.iterdir()] == ["loss.png"]
+    training(tmp_path, [{"step": 1, "loss": 1.0}], {"reference": image, "start": image, "result": image})
+    assert {path.name for path in tmp_path.iterdir()} == {"loss.png", "validation.png"}

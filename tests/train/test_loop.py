@@ -1,6 +1,8 @@
-"""The training loop: it learns, resumes exactly, and survives a step that cannot be taken."""
+"""The training loop: it learns, resumes exactly, stops when asked, and survives a step that cannot be taken."""
 
 import json
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -13,21 +15,19 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from mrikit.errors import DataError, UsageError
+from mrikit.errors import DataError, TemporaryError, UsageError
+from mrikit.train.loader import load_ahead
 from mrikit.train.loop import Recipe, fit, learning_rate
 
 
-def batches(start):
-    step = start
-    while True:
-        generator = torch.Generator().manual_seed(step)
-        x = torch.randn(8, 3, generator=generator)
+def items(numbers):
+    for number in numbers:
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(number))
         yield x, x @ torch.tensor([[1.0], [-2.0], [0.5]])
-        step += 1
 
 
-def squared_error(model, batch):
-    error = (model(batch[0]) - batch[1]).square().mean()
+def squared_error(model, item):
+    error = (model(item[0]) - item[1]).square().mean()
     return error, {"error": float(error.detach())}
 
 
@@ -41,35 +41,44 @@ RECIPE = Recipe(n_steps=60, learning_rate=0.1, warm_up=5, save_every=10, report_
 
 def test_it_learns_and_writes_what_it_did(tmp_path):
     reports = []
-    state = fit(linear(), batches, squared_error, RECIPE, tmp_path, report=reports.append)
+    state = fit(linear(), items, squared_error, RECIPE, tmp_path, report=reports.append)
     assert state.step == 60
-    assert reports[-1]["error"] < 0.01 * reports[0]["error"]
-    lines = [json.loads(line) for line in (tmp_path / "loss.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [20, 40, 60]
+    assert [(line["step"], line["steps"]) for line in reports] == [(step, 60) for step in range(1, 61)]
+    assert reports[-1]["error"] < 0.01 * reports[19]["error"]
+    assert steps_of(logged(tmp_path)) == [20, 40, 60]
+    assert state.lines == logged(tmp_path)
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / "loss.jsonl").read_text().splitlines()]
+
+
+def steps_of(lines):
+    return [line["step"] for line in lines]
 
 
 class Stopped(Exception):
     pass
 
 
-def until(n, source=batches):
-    """`source`, which stops the run before step `n`, counted from 0, is taken."""
+def until(n, source=items):
+    """`source`, which stops the run before item `n`, counted from 0, is taken."""
 
-    def limited(start):
-        for step, batch in enumerate(source(start), start):
-            if step == n:
+    def limited(numbers):
+        for number, item in zip(numbers, source(numbers), strict=True):
+            if number == n:
                 raise Stopped
-            yield batch
+            yield item
 
     return limited
 
 
 def test_stopping_and_resuming_is_exact(tmp_path):
-    whole = fit(linear(), batches, squared_error, RECIPE, mkdir(tmp_path, "a"))
+    whole = fit(linear(), items, squared_error, RECIPE, mkdir(tmp_path, "a"))
     folder = mkdir(tmp_path, "b")
     with pytest.raises(Stopped):
         fit(linear(), until(37), squared_error, RECIPE, folder)
-    resumed = fit(linear(), batches, squared_error, RECIPE, folder, resume=True)
+    resumed = fit(linear(), items, squared_error, RECIPE, folder, resume=True)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name])
         assert torch.equal(whole.average[name], resumed.average[name])
@@ -83,9 +92,9 @@ def mkdir(parent: Path, name: str) -> Path:
 def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path):
     """Weights, average and Adam's moments after step 3, which learns from NaN, are those before it."""
 
-    def poisoned(start):
-        for step, (x, y) in enumerate(batches(start), start):
-            yield x, y * float("nan") if step == 3 else y
+    def poisoned(numbers):
+        for number, (x, y) in zip(numbers, items(numbers), strict=True):
+            yield x, y * float("nan") if number == 3 else y
 
     recipe = Recipe(n_steps=60, learning_rate=0.1, warm_up=5, save_every=1)
     states = []
@@ -104,9 +113,9 @@ def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path):
 
 
 def test_the_state_of_another_model_is_refused(tmp_path):
-    fit(linear(), batches, squared_error, RECIPE, tmp_path)
+    fit(linear(), items, squared_error, RECIPE, tmp_path)
     with pytest.raises(DataError, match="another model"):
-        fit(nn.Sequential(nn.Linear(4, 1)), batches, squared_error, RECIPE, tmp_path, resume=True)
+        fit(nn.Sequential(nn.Linear(4, 1)), items, squared_error, RECIPE, tmp_path, resume=True)
 
 
 def test_the_learning_rate_warms_up_and_cools_down():
@@ -123,9 +132,9 @@ def test_kill_minus_nine_loses_nothing_that_was_saved(tmp_path):
         "import sys; sys.path[:0] = sys.argv[2:]\n"
         "import pathlib, time, test_loop as t\n"
         "from mrikit.train.loop import fit\n"
-        "def slow(start):\n"
-        "    for b in t.batches(start):\n"
-        "        time.sleep(0.02); yield b\n"
+        "def slow(numbers):\n"
+        "    for item in t.items(numbers):\n"
+        "        time.sleep(0.02); yield item\n"
         "fit(t.linear(), slow, t.squared_error, t.RECIPE, pathlib.Path(sys.argv[1]))\n"
     )
     folder = mkdir(tmp_path, "killed")
@@ -134,28 +143,203 @@ def test_kill_minus_nine_loses_nothing_that_was_saved(tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    resumed = fit(linear(), batches, squared_error, RECIPE, folder, resume=True)
-    whole = fit(linear(), batches, squared_error, RECIPE, mkdir(tmp_path, "whole"))
+    resumed = fit(linear(), items, squared_error, RECIPE, folder, resume=True)
+    whole = fit(linear(), items, squared_error, RECIPE, mkdir(tmp_path, "whole"))
     assert torch.equal(resumed.model[0].weight, whole.model[0].weight)
 
 
 def test_resuming_with_another_recipe_is_refused(tmp_path):
-    fit(linear(), batches, squared_error, RECIPE, tmp_path)
-    with pytest.raises(UsageError, match="that run had n_steps 60"):
-        fit(linear(), batches, squared_error, replace(RECIPE, n_steps=80), tmp_path, resume=True)
+    fit(linear(), items, squared_error, RECIPE, tmp_path)
+    with pytest.raises(UsageError, match="that run had steps 60"):
+        fit(linear(), items, squared_error, replace(RECIPE, n_steps=80), tmp_path, resume=True)
 
 
 def test_resuming_a_finished_run_does_nothing(tmp_path):
-    done = fit(linear(), batches, squared_error, RECIPE, tmp_path)
-    again = fit(linear(), batches, squared_error, RECIPE, tmp_path, resume=True)
+    done = fit(linear(), items, squared_error, RECIPE, tmp_path)
+    again = fit(linear(), items, squared_error, RECIPE, tmp_path, resume=True)
     assert again.step == 60
     assert torch.equal(again.average["0.weight"], done.average["0.weight"])
 
 
 def test_beginning_anew_forgets_the_old_run(tmp_path):
-    fit(linear(), batches, squared_error, RECIPE, tmp_path)
+    fit(linear(), items, squared_error, RECIPE, tmp_path)
     short = replace(RECIPE, n_steps=5, save_every=100)
-    assert fit(linear(), batches, squared_error, short, tmp_path).step == 5
-    (line,) = [json.loads(line) for line in (tmp_path / "loss.jsonl").read_text().splitlines()]
+    assert fit(linear(), items, squared_error, short, tmp_path).step == 5
+    (line,) = logged(tmp_path)
     assert line["step"] == 5
     assert line["loss"] > 1e-3  # the mean over five steps, not over twenty
+
+
+# what a step learns from
+
+
+def test_a_batch_is_the_mean_over_its_items(tmp_path):
+    """Three items of a batch, each by itself, are one item that holds the three."""
+
+    def joined(numbers):
+        for n in numbers:
+            yield tuple(torch.cat(parts) for parts in zip(*items(range(3 * n, 3 * n + 3)), strict=True))
+
+    apart = fit(linear(), items, squared_error, replace(RECIPE, batch=3), mkdir(tmp_path, "apart"))
+    together = fit(linear(), joined, squared_error, RECIPE, mkdir(tmp_path, "together"))
+    torch.testing.assert_close(apart.model[0].weight, together.model[0].weight, rtol=1e-5, atol=1e-6)
+    assert logged(tmp_path / "apart")[0]["error"] == pytest.approx(logged(tmp_path / "together")[0]["error"], rel=1e-4)
+
+
+def noisy_error(model, item):
+    error = (model(item[0] + 0.1 * torch.randn_like(item[0])) - item[1]).square().mean()
+    return error, {}
+
+
+def test_what_a_loss_draws_depends_on_the_item_alone(tmp_path):
+    whole = fit(linear(), items, noisy_error, RECIPE, mkdir(tmp_path, "a"))
+    folder = mkdir(tmp_path, "b")
+    with pytest.raises(Stopped):
+        fit(linear(), until(37), noisy_error, RECIPE, folder)
+    torch.manual_seed(99)
+    resumed = fit(linear(), items, noisy_error, RECIPE, folder, resume=True)
+    assert torch.equal(whole.model[0].weight, resumed.model[0].weight)
+
+
+def test_an_outlier_is_skipped_and_a_lasting_change_is_followed(tmp_path):
+    """Item 30 is 1000 times too large, and so are all from item 40 on."""
+
+    def wild(numbers):
+        for number, (x, y) in zip(numbers, items(numbers), strict=True):
+            yield x, y * (1000 if number == 30 or number >= 40 else 1)
+
+    recipe = replace(RECIPE, n_steps=200, save_every=1, report_every=10, learning_rate=0.01)
+    folder = mkdir(tmp_path, "run")
+    weights = {}
+    for n in (30, 31, 32):
+        with pytest.raises(Stopped):
+            fit(linear(), until(n, wild), squared_error, recipe, folder, resume=True)
+        weights[n] = load_file(folder / "state.safetensors")["model.0.weight"]
+    assert torch.equal(weights[30], weights[31])
+    assert not torch.equal(weights[31], weights[32])
+    rarely = replace(recipe, save_every=100)
+    resumed = fit(linear(), wild, squared_error, rarely, folder, resume=True)
+    whole = fit(linear(), wild, squared_error, rarely, mkdir(tmp_path, "whole"))
+    assert torch.equal(resumed.model[0].weight, whole.model[0].weight)
+    assert [line.get("skipped", 0) for line in whole.lines][:5] == [0, 0, 0, 1, 10]
+    assert "skipped" not in whole.lines[-1]
+
+
+class Numbered(torch.utils.data.Dataset):
+    def __getitem__(self, number):
+        return next(items([number]))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12
+def test_no_worker_outlives_the_run_whoever_holds_its_frame(tmp_path):
+    frames = []
+    state = fit(
+        linear(),
+        lambda numbers: load_ahead(Numbered(), numbers),
+        squared_error,
+        RECIPE,
+        tmp_path,
+        draw=lambda lines: frames.append(sys._getframe()),
+    )
+    assert state.step == 60 and frames
+    assert multiprocessing.active_children() == []
+
+
+# validation
+
+
+def test_validation_sees_the_average_and_leaves_no_trace(tmp_path):
+    seen = []
+
+    def validate(model):
+        assert not model.training
+        assert not torch.is_grad_enabled()
+        seen.append(model[0].weight.clone())
+        torch.rand(5)
+        return {"psnr": float(len(seen))}
+
+    recipe = replace(RECIPE, validate_every=25)
+    plain = fit(linear(), items, noisy_error, recipe, mkdir(tmp_path, "plain"))
+    state = fit(linear(), items, noisy_error, recipe, mkdir(tmp_path, "validated"), validate=validate)
+    assert torch.equal(plain.model[0].weight, state.model[0].weight)
+    assert state.model.training
+    assert torch.equal(seen[-1], state.average["0.weight"])
+    assert {line["step"]: line["psnr"] for line in logged(tmp_path / "validated") if "psnr" in line} == {
+        25: 1.0, 50: 2.0, 60: 3.0,
+    }  # fmt: skip
+
+
+def test_counters_of_batch_normalisation_are_kept(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
+    state = fit(model, items, squared_error, RECIPE, tmp_path)
+    assert state.average["1.num_batches_tracked"] == 60
+
+
+# the log
+
+
+def test_a_resumed_log_has_no_step_twice(tmp_path):
+    recipe = replace(RECIPE, save_every=25, report_every=10)
+    with pytest.raises(Stopped):
+        fit(linear(), until(47), squared_error, recipe, tmp_path)
+    with (tmp_path / "loss.jsonl").open("a") as file:
+        file.write('{"step": 5')  # cut short
+    assert len((tmp_path / "loss.jsonl").read_text().splitlines()) == 5
+    drawn = []
+    fit(linear(), items, squared_error, recipe, tmp_path, resume=True, draw=lambda lines: drawn.append(len(lines)))
+    assert steps_of(logged(tmp_path)) == [10, 20, 30, 40, 50, 60]
+    assert drawn == [5, 6]  # after steps 50 and 60
+
+
+# stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_request_to_stop_saves_the_step_and_resumes_exactly(tmp_path, number):
+    def interrupted(numbers):
+        for i, item in zip(numbers, items(numbers), strict=True):
+            if i == 36:
+                os.kill(os.getpid(), number)
+            yield item
+
+    before = signal.getsignal(number)
+    folder = mkdir(tmp_path, "run")
+    with pytest.raises(TemporaryError, match="after step 37 of 60") as caught:
+        fit(linear(), interrupted, squared_error, RECIPE, folder)
+    assert "--resume" in caught.value.hint
+    assert signal.getsignal(number) == before
+    assert steps_of(logged(folder)) == [20, 37]
+    resumed = fit(linear(), until(60, items), squared_error, RECIPE, folder, resume=True)
+    whole = fit(linear(), items, squared_error, RECIPE, mkdir(tmp_path, "whole"))
+    assert torch.equal(whole.model[0].weight, resumed.model[0].weight)
+    assert torch.equal(whole.average["0.weight"], resumed.average["0.weight"])
+
+
+def test_a_request_in_the_last_step_changes_nothing(tmp_path):
+    def interrupted(numbers):
+        yield from items(numbers[:-1])
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield from items(numbers[-1:])
+
+    assert fit(linear(), interrupted, squared_error, RECIPE, tmp_path).step == 60
+
+
+# what a resumed run must agree in
+
+
+def test_other_terms_are_refused_and_other_intervals_are_not(tmp_path):
+    with pytest.raises(Stopped):
+        fit(linear(), until(30), squared_error, RECIPE, tmp_path, terms={"accel": (2.0, 8.0)})
+    with pytest.raises(UsageError, match=r"that run had accel \[2.0, 8.0\]"):
+        fit(linear(), items, squared_error, RECIPE, tmp_path, resume=True, terms={"accel": (2.0, 4.0)})
+    often = replace(RECIPE, save_every=1, report_every=1, validate_every=1)
+    state = fit(linear(), items, squared_error, often, tmp_path, resume=True, terms={"accel": (2.0, 8.0)})
+    assert steps_of(state.lines)[:2] == [20, 31]
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x10\0\0\0\0\0\0\0{}              "])
+def test_a_file_that_is_no_state_is_refused(tmp_path, content):
+    (tmp_path / "state.safetensors").write_bytes(content)
+    with pytest.raises(DataError, match=r"state.safetensors: not a training state"):
+        fit(linear(), items, squared_error, RECIPE, tmp_path, resume=True)

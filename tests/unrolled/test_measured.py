@@ -116,7 +116,7 @@ def test_a_batch_drawn_by_a_worker_is_the_one_drawn_here(tmp_path: Path) -> None
     """The file is opened in every process anew: item s depends on the seed and s alone."""
     simulation = learned_from(simulated(64, 4, 2).kspace, tmp_path, accels=(2.0, 3.0))
     stream = Stream(simulation, seed=2)
-    here, there = (next(stream.batches(3, n_workers=n)) for n in (0, 1))
+    here, there = (next(stream.items(range(3, 4), n_workers=n)) for n in (0, 1))
 
     assert torch.equal(here[1], there[1])
     assert torch.allclose(here[0].rhs, there[0].rhs, atol=1e-5)  # its FFT depends on where memory begins

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mrikit.cli import params
 from mrikit.cli.runner import Run, command
+from mrikit.errors import UsageError
+
+STEPS = 6000
 
 
 @command(
     examples=[
         ("mrikit unroll-train images/*.npy flat.safetensors", "on scans simulated from magnitude images"),
         ("mrikit unroll-train multicoil_train/ images.nii flat.safetensors", "on fastMRI scans and on images"),
+        ("mrikit unroll-train --validate held_back.npy images/*.npy flat.safetensors", "with PSNR as it goes"),
         ("mrikit unroll-train --resume images/*.npy flat.safetensors", "go on where a run was cut off"),
+        ("mrikit unroll-train --mode free --align none images/*.npy plain.safetensors", "a plain unrolled network"),
+        ("torchrun --nproc-per-node 2 -m mrikit unroll-train images/*.npy flat.safetensors", "in two processes"),
     ],
-    uses=["seed", "threads"],
+    uses=["device", "seed", "threads"],
 )
 def unroll_train(
     run: Run,
@@ -25,39 +32,68 @@ def unroll_train(
         params.input_file("TRAIN...", "Images (image, y, x), full k-space, or folders of these.", folder=True),
     ],
     out: Annotated[str, params.output_file("WEIGHTS", "Weights, with a .json card beside them.", ".safetensors")],
-    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 4400,
-    crops: Annotated[int, typer.Option(help="Problems a step, from one simulated scan.", min=1)] = 2,
+    arch: params.Architecture = None,
+    config: params.Config = None,
+    mode: params.Mode = None,
+    cascades: params.Cascades = None,
+    schedule_power: params.SchedulePower = None,
+    shared: params.Shared = None,
+    maps: params.NetworkMaps = None,
+    align: params.Align = None,
+    align_weight: Annotated[float, typer.Option(help="Weight of the alignment.", min=0)] = 0.1,
+    steps: params.Steps = None,
+    epochs: params.Epochs = None,
+    batch: params.Batch = 1,
+    per_scan: Annotated[int, typer.Option(help="Problems made of one scan, each with its own mask.", min=1)] = 2,
+    crop: Annotated[int, typer.Option(help="Rows of a problem with a mask of lines, at 8 coils.", min=24)] = 64,
+    accel: params.AccelRange = (2.0, 12.0),
+    mask_kind: params.MaskKinds = None,
     simulated: Annotated[float, typer.Option(help="Share of simulated anatomy.", min=0, max=1)] = 0.5,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.", min=0)] = 1e-3,
+    learning_rate: params.LearningRate = 2e-3,
+    validate: params.Validate = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail where a file in a folder, or a slice, would be left out.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from WEIGHTS' .run folder, exactly.")] = False,
+    save_every: params.SaveEvery = 200,
+    resume: params.Resume = False,
 ) -> None:
-    """Train an unrolled network along its flow (FLAT) on measured and simulated scans.
+    """Train an unrolled network, FLAT along its flow, on measured and simulated scans.
 
-    Every step draws a fully sampled slice, or else an image or simulated anatomy with coils, phase and noise, and a
-    mask, and estimates maps from the acquired centre. WEIGHTS.run beside the weights keeps the state of the run and
-    loss.jsonl.
+    Every step draws a fully sampled slice, or else an image or simulated anatomy with coils, phase and noise, and
+    masks, and estimates maps from the acquired centre. WEIGHTS.run beside the weights keeps the state of the run,
+    loss.jsonl, loss.png and, with --validate, validation.png. SIGTERM and SIGUSR1 end the run after its step with exit
+    code 75; --resume goes on exactly there.
     """
-    from pathlib import Path
-
+    from mrikit.evaluate import figures
     from mrikit.train.loop import Recipe
-    from mrikit.unrolled.training import unroll_train
+    from mrikit.unrolled.presets import choose
+    from mrikit.unrolled.simulate import KINDS
+    from mrikit.unrolled.training import Watcher, unroll_train
 
+    if steps is not None and epochs is not None:
+        raise UsageError("--steps and --epochs contradict each other", hint="give one of them")
+    settings = {"n_unrolls": cascades, "mode": mode, "schedule_power": schedule_power, "shared": shared, "maps": maps}
+    every = {"report_every": min(50, save_every), "save_every": save_every, "validate_every": save_every}
     with run.progress(steps) as bar:
         unroll_train(
             [Path(f) for f in train],
             Path(out),
-            recipe=Recipe(steps, seed=run.seed, learning_rate=learning_rate),
+            recipe=Recipe(steps or STEPS, seed=run.seed, batch=batch, learning_rate=learning_rate, **every),
+            epochs=epochs,
+            network=choose(arch, config, **settings),
+            align=align,
+            align_weight=align_weight,
             simulated=simulated,
-            crops=crops,
+            accels=accel,
+            mask_kinds=mask_kind or KINDS,
+            band=crop,
+            per_scan=per_scan,
+            validate=[Path(f) for f in validate or []],
             strict=strict,
+            device=run.device,
             resume=resume,
             force=run.settings.force,
             command=run.line,
-            report=bar.report,
-            warn=run.warn,
-            say=run.say,
+            watcher=Watcher(bar.report, run.warn, run.say, figures.training),
         )
-    run.note(outputs=[{"file": out, "kind": "weights"}], steps=steps)
+    run.note(outputs=[{"file": out, "kind": "weights"}], steps=bar.total)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mrikit.errors import DataError, MissingInputError
+from mrikit.errors import DataError, MissingInputError, UsageError
 from mrikit.unrolled.architectures import settings
 
 FOLDER = Path(__file__).parent
+#: what an architecture is where nothing else is said
+DEFAULTS = {"flat": "flat-small", "modl": "modl", "varnet": "varnet"}
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,19 @@ def preset(name: str) -> Preset:
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     return found
+
+
+def choose(architecture: str | None, config: str | None, **changes: Any) -> Preset:
+    """The preset or file `config`, or else that of `architecture`, with the settings `changes` that are not None.
+
+    Raises UsageError where they contradict each other, and what `preset` raises.
+    """
+    found = preset(config or DEFAULTS[architecture or "flat"])
+    if architecture not in (None, found.architecture):
+        raise UsageError(f"--arch {architecture} disagrees with {config}, which is a {found.architecture} network")
+    wanted = {**found.config, **{name: value for name, value in changes.items() if value is not None}}
+    try:
+        settings(found.architecture, wanted)
+    except DataError as error:
+        raise UsageError(str(error)) from error
+    return replace(found, config=wanted)

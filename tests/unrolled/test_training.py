@@ -1,0 +1,127 @@
+"""What unrolled networks learn from and are validated on."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mrikit.errors import DataError, UsageError
+from mrikit.evaluate.metrics import metrics
+from mrikit.physics.masks import LINE_KINDS
+from mrikit.train.data import Images
+from mrikit.train.loader import load_ahead
+from mrikit.unrolled.model import Config, Unrolled
+from mrikit.unrolled.simulate import ATTEMPTS, Simulation, Stream
+from mrikit.unrolled.validation import Validation
+
+ANATOMY = Simulation(Images([], [], 1.0), per_scan=1, band=24)
+TINY = Config(n_unrolls=2, features=4, levels=1, n_cg=2, n_start=3)
+
+
+@pytest.fixture(scope="module")
+def problems():
+    return list(Stream(ANATOMY, 0).items(range(2), n_workers=0))
+
+
+def test_validation_reports_the_psnr_of_start_and_result(problems):
+    torch.manual_seed(0)
+    network = Unrolled(TINY)
+    validation = Validation(problems)
+    with torch.no_grad():
+        figures = validation(network)
+        states = [network(problem) for problem, _ in problems]
+    for name, index in (("psnr_start", 0), ("psnr", -1)):
+        expected = [
+            metrics(target[0].numpy(), all_states[index][0].numpy()).volume.psnr
+            for (_, target), all_states in zip(problems, states, strict=True)
+        ]
+        assert figures[name] == pytest.approx(np.mean(expected), abs=0.01)
+    assert list(validation.images) == ["reference", "start", "result"]
+    assert {image.shape for image in validation.images.values()} == {tuple(problems[0][1].shape)}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "ndims"), [(("random",), {1}), (("poisson", "radial"), {2}), (("gaussian", "poisson"), {1, 2})]
+)
+def test_kinds_of_masks_can_be_chosen(kinds, ndims):
+    simulation = replace(ANATOMY, kinds=kinds)
+    rng = np.random.default_rng(0)
+    lines = [bool(rng.random() < simulation.line_share) for _ in range(40)]
+    drawn = {simulation.draw_kind(rng, lines=line) for line in lines}
+    assert drawn == set(kinds)
+    assert {1 if kind in LINE_KINDS else 2 for kind in drawn} == ndims
+
+
+@pytest.mark.parametrize("accels", [(4.0, 2.0), (0.5, 2.0), (float("nan"), 2.0)])
+def test_accelerations_are_a_range_from_one_up(accels):
+    with pytest.raises(UsageError, match="--accel"):
+        replace(ANATOMY, accels=accels)
+
+
+def test_an_acceleration_that_no_scan_allows_is_an_error_and_not_a_wait(monkeypatch):
+    calls = []
+
+    def unfit(simulation, rng):
+        calls.append(rng)
+        raise DataError("there is no centre")
+
+    monkeypatch.setattr("mrikit.unrolled.simulate.problems", unfit)
+    with pytest.raises(DataError, match="there is no centre"):
+        Stream(ANATOMY, 0)[0]
+    assert len(calls) == ATTEMPTS
+
+
+class Numbers(torch.utils.data.Dataset):
+    """i squared; 3 is an error, and 5 sends its own process the signals that a whole job is sent."""
+
+    def __getitem__(self, i):
+        if i == 3:
+            raise DataError("three.h5: is broken", hint="leave it out")
+        if i == 5:
+            for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+                os.kill(os.getpid(), number)
+        return i * i
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_workers_leave_signals_to_their_parent_and_pass_errors_on_as_they_are():
+    assert list(load_ahead(Numbers(), range(4, 8))) == [16, 25, 36, 49]
+    with pytest.raises(DataError) as caught:
+        list(load_ahead(Numbers(), range(2, 5)))
+    assert (str(caught.value), caught.value.hint) == ("three.h5: is broken", "leave it out")
+
+
+def alive(pid):
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_worker_dies_with_a_parent_that_was_killed():
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe()
+
+    def parent():
+        source = load_ahead(Numbers(), range(10, 10**6))
+        next(source)
+        sender.send(multiprocessing.active_children()[0].pid)
+        time.sleep(60)
+
+    process = context.Process(target=parent)
+    process.start()
+    worker = receiver.recv()
+    assert alive(worker)
+    process.kill()
+    process.join()
+    deadline = time.monotonic() + 2
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not alive(worker)
