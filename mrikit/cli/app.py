@@ -56,7 +56,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "Models and machine": {
         "models": "List the default weights, or show the card of one.",
-        "unroll-train": "Train an unrolled network along its flow (FLAT) on measured and simulated scans.",
+        "unroll-train": "Train an unrolled network, FLAT along its flow, on measured and simulated scans.",
         "doctor": "Check this machine: versions, devices, memory, optional parts.",
         "cite": "Print the BibTeX entries of the methods in use.",
         "completion": "Print the completion script for a shell.",
