@@ -254,7 +254,7 @@ def calibration_image(region: Array, n_y: int, n_x: int) -> Array:
     xp = namespace(region)
     waves, steps = [], []
     for n, length in zip((n_y, n_x), region.shape[-2:], strict=True):
-        step = max(1, min(4, n // (2 * length)))
+        step = max(1, min(4, n // (4 * length)))
         place = positions(n, region, step)
         index = xp.astype(xp.arange(length, device=region.device) - length // 2, place.dtype)
         window = 1 + xp.cos(2 * math.pi * index / (length + 1))  # Hann

@@ -21,7 +21,7 @@ class Settings:
         if not (isinstance(value, type(default) | int) and low <= value <= high):
             raise DataError(f"{name} is {value!r}, expected a number from {low} to {high:g}")
 
-    def require_choice(self, name: str, *choices: str) -> None:
+    def require_choice(self, name: str, *choices: str | bool) -> None:
         """Raise DataError unless the setting is one of `choices`."""
         if getattr(self, name) not in choices:
-            raise DataError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(choices)}")
+            raise DataError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(map(str, choices))}")

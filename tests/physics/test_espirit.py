@@ -10,12 +10,14 @@ from mrikit.errors import DataError, UsageError
 from mrikit.physics.espirit import (
     Polynomial,
     _exact,
+    calibration_image,
     calibration_region,
     espirit,
     gram_on_grid,
     interpolate,
     positions,
 )  # fmt: skip
+from mrikit.physics.fourier import ifft2c
 from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
 from mrikit.physics.sampling import undersample
@@ -136,3 +138,30 @@ def test_a_region_is_never_larger_than_what_was_acquired(brain):
         espirit(kspace, calib=24)
     rows = undersample(brain.kspace[0], mask((96, 80), 8, axis="y", acs=12, seed=3))
     assert calibration_region(rows, 24, 6).shape == (6, 12, 24)
+
+
+def test_what_the_calibration_data_shows_has_maps(brain):
+    """From 12 lines the eigenvalue alone loses part of the object; `keep` brings it back, and adds little air."""
+    kspace = undersample(brain.kspace[0], mask((96, 80), 4, acs=12, seed=0))
+    strict, kept = ((np.abs(espirit(kspace, crop=0.995, keep=k)).sum(axis=0) > 0) for k in (1, 0.05))
+    in_object = np.abs(brain.image[0]) > 0.2 * np.abs(brain.image[0]).max()
+    assert strict[in_object].mean() < 0.9
+    assert kept[in_object].mean() > 0.99
+    assert np.all(kept | ~strict)
+
+
+def test_the_calibration_image_is_a_windowed_fft(brain):
+    region = calibration_region(brain.kspace[0], 12, 6)
+    window = np.outer(*(1 + np.cos(2 * np.pi * (np.arange(12) - 6) / 13),) * 2)
+    padded = np.zeros_like(brain.kspace[0])
+    padded[:, 42:54, 34:46] = region * window
+    expected = np.sqrt((np.abs(ifft2c(padded)) ** 2).sum(axis=0)) * np.sqrt(96 * 80)
+    image = calibration_image(region, 96, 80)
+    assert np.abs(image - expected).max() < 0.03 * expected.max()  # between coarse points it is interpolated
+
+
+def test_keep_gives_maps_to_the_first_set_alone(brain):
+    kspace = undersample(brain.kspace[0], mask((96, 80), 4, acs=12, seed=0))
+    strict, kept = (np.abs(espirit(kspace, sets=2, crop=0.995, keep=k)).sum(axis=1) > 0 for k in (1, 0.05))
+    assert np.array_equal(strict[1], kept[1])
+    assert kept[0].sum() > strict[0].sum()

@@ -1,11 +1,13 @@
 """The network around its U-Net: exact where nothing is learned, equivariant where physics says so, differentiable."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
+from mrikit.errors import DataError
 from mrikit.nets.unet import UNet
 from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
@@ -94,6 +96,45 @@ def test_states_lie_on_the_path_when_the_prior_adds_nothing(brain):
     assert torch.equal(states[-1], x0hat)  # t = 0: the path ends in the last estimate
 
 
+@pytest.mark.parametrize("mode", ["paper", "free"])
+def test_the_other_modes_take_gradient_steps(brain, mode):
+    """x - eta A^H (A x - y) - w (x - D), with Delta_k for both in the mode paper, and learned in the mode free."""
+    torch.manual_seed(0)
+    model = Unrolled(replace(SMALL, mode=mode)).eval()
+    problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
+    if mode == "free":
+        model.data_weight.data.copy_(torch.tensor([0.3, 0.7, 1.1]))
+        model.prior_weight.data.copy_(torch.tensor([0.2, 0.6, 0.9]))
+    with torch.inference_mode():
+        states = model(problem)
+        least_squares, _ = model.start(problem)
+        for k, (x, following) in enumerate(pairwise(states)):
+            delta = model.times[k] - model.times[k + 1]
+            eta, w = (delta, delta) if mode == "paper" else (model.data_weight[k], model.prior_weight[k])
+            misfit = problem.operator.adjoint(problem.operator.forward(x) - problem.kspace)
+            expected = x - eta * misfit - w * (x - model.denoise(k, x, least_squares, problem))
+            assert torch.allclose(following, expected, atol=1e-5)
+
+
+def test_cascades_of_their_own_differ(brain):
+    """Unshared, every cascade has a U-Net, and the second does not see what the first has learned."""
+    torch.manual_seed(0)
+    model = Unrolled(replace(SMALL, shared=False)).eval()
+    problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
+    with torch.inference_mode():
+        before = model(problem)
+        torch.nn.init.normal_(model.prior[1].tail.weight, std=0.02)
+        after = model(problem)
+    assert torch.equal(before[1], after[1])
+    assert not torch.allclose(before[2], after[2], atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "value"), [("mode", "posteriori"), ("shared", "yes")])
+def test_settings_that_cannot_be_are_refused(name, value):
+    with pytest.raises(DataError, match=f"{name} is '{value}'"):
+        Config(**{name: value})
+
+
 def test_rows_are_problems_of_their_own(brain):
     """With a mask of lines the data term of a band of rows is exactly that of the whole."""
     whole = problem_of(brain, mask((48, 40), 3, seed=1))
@@ -123,10 +164,12 @@ def test_noise_level_finds_the_noise():
     assert noise_level(kspace) == pytest.approx(0.3 * np.sqrt(2), rel=0.05)
 
 
-def test_every_parameter_learns(brain):
+@pytest.mark.parametrize(("mode", "shared"), [("posterior", True), ("paper", True), ("free", True), ("free", False)])
+def test_every_parameter_learns(brain, mode, shared):
     torch.manual_seed(0)
-    model = Unrolled(SMALL)
-    torch.nn.init.normal_(model.prior.tail.weight, std=0.02)
+    model = Unrolled(replace(SMALL, mode=mode, shared=shared))
+    for tail in (m for n, m in model.named_modules() if n.endswith("tail")):
+        torch.nn.init.normal_(tail.weight, std=0.02)
     for film in (m for n, m in model.named_modules() if n.endswith("film")):
         torch.nn.init.normal_(film.weight, std=0.02)
     problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
@@ -164,6 +207,23 @@ def test_loss_is_zero_on_the_ideal_path_and_one_without_progress():
     assert parts["end"] == pytest.approx(1, abs=0.02)  # less a floor of 2 % of the image
     assert parts["align"] == pytest.approx(0.5, abs=0.01)
     assert float(still) == pytest.approx(1.05, abs=0.02)
+
+
+def test_alignment_by_velocity_weighs_short_steps_more():
+    torch.manual_seed(0)
+    target, start = torch.randn(2, 2, 16, 16, dtype=torch.complex64)
+    grid = [1.0, 0.4, 0.1, 0.0]
+
+    def align(wrong, **options):
+        states = [torch.lerp(target, start, t) for t in grid]
+        states[wrong] = states[wrong] + 0.1
+        return loss(states, target, grid, ssim_weight=0, **options)[1].get("align")
+
+    assert align(1) == pytest.approx(align(2), rel=1e-3)  # state: every state counts alike
+    assert align(2, align="velocity") / align(1, align="velocity") == pytest.approx(0.6 / 0.3, rel=1e-3)
+    both = align(1, align="velocity") + align(2, align="velocity")
+    assert both == pytest.approx(2 * align(1), rel=1e-3)  # the weights have a mean of 1
+    assert align(1, align="none") is None
 
 
 def test_ssim_is_scikit_images():

@@ -1,0 +1,96 @@
+"""Where the flow starts: the frame of local phase, and the wavelet-regularised image."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from mrikit.evaluate.metrics import metrics
+from mrikit.nets.wavelet import shrink
+from mrikit.physics.masks import mask
+from mrikit.physics.phantom import scan
+from mrikit.physics.sampling import undersample
+from mrikit.unrolled.problem import collate, standardise
+from mrikit.unrolled.start import local_phase, shrink_aligned, unit, wavelet_start
+
+
+def smooth(shape, turns):
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in shape), indexing="ij")
+    return torch.polar(torch.ones(shape), turns * (x + 0.5 * y**2))[None]
+
+
+def problem_of(kind="random", coils=4, seed=0):
+    brain = scan((96, 80), coils=coils, noise=0.005, anatomy="brain", seed=seed)
+    sampled = mask((96, 80), 3, kind=kind, seed=1)
+    one = standardise(undersample(brain.kspace[0], sampled), brain.maps[0], sampled)
+    return collate([one]), brain.image[0] / one.scale
+
+
+def test_the_phase_of_a_smooth_image_is_taken_out():
+    phase = smooth((48, 40), 1.0)
+    magnitude = torch.rand(1, 48, 40, generator=torch.Generator().manual_seed(0)) + 0.5
+    left = magnitude * phase * local_phase(magnitude * phase).conj()
+    inside = left[:, 12:-12, 12:-12]  # at the edges the blur sees the outside, which is zero
+    assert inside.imag.abs().max() < 0.1 * inside.real.min()
+
+
+def test_local_phase_has_unit_magnitude_and_no_gradient():
+    x = smooth((20, 24), 1.0).requires_grad_()
+    phase = local_phase(x)
+    assert torch.allclose(phase.abs(), torch.ones(1, 20, 24), atol=1e-4)
+    assert not phase.requires_grad
+    assert torch.equal(unit(torch.zeros(1, 2, 2, dtype=torch.complex64)), torch.zeros(1, 2, 2, dtype=torch.complex64))
+
+
+def test_real_and_imaginary_parts_are_shrunk_by_their_own_thresholds():
+    torch.manual_seed(0)
+    x = torch.randn(2, 20, 24, dtype=torch.complex64)
+    threshold = torch.tensor([0.1, 0.3])[:, None, None]
+    out = shrink_aligned(x, threshold, 2.0, shift=3)
+    assert torch.allclose(out.real, shrink(x.real, threshold, shift=3))
+    assert torch.allclose(out.imag, shrink(x.imag, 2 * threshold, shift=3))
+    assert torch.allclose(shrink_aligned(x, threshold * 0, 2.0, shift=1), x, atol=1e-5)
+
+
+def test_shrinkage_of_a_real_image_is_that_of_a_complex_one_without_imaginary_part():
+    torch.manual_seed(0)
+    x, threshold = torch.randn(1, 18, 20), torch.full((1, 1, 1), 0.3)
+    assert torch.allclose(shrink(x, threshold), shrink(x + 0j, threshold).real, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["random", "poisson"])
+def test_it_is_nearer_to_the_truth_than_least_squares(kind):
+    problem, truth = problem_of(kind)
+    lamda = torch.full((1, 1, 1), 0.01)
+    least_squares = problem.operator.solve(problem.rhs, lamda, n_iters=8)
+    image = wavelet_start(problem.operator, problem.rhs, least_squares, 30)
+
+    def psnr(x):
+        return metrics(truth, x[0].numpy()).volume_masked.psnr
+
+    assert psnr(image) > psnr(least_squares) + 1
+
+
+def test_it_converges_to_a_fixed_point_of_its_iteration():
+    """What further iterations change falls as they go on, and stays what the moving grid does."""
+    problem, _ = problem_of()
+    start = problem.rhs
+    images = [wavelet_start(problem.operator, problem.rhs, start, n) for n in (10, 60, 100)]
+    change = [float((a - b).norm() / b.norm()) for a, b in pairwise(images)]
+    assert change[1] < 0.5 * change[0]
+    assert change[1] < 0.03
+
+
+def test_strong_maps_do_not_blow_it_up():
+    """The step follows the norm of A^H A, so maps ten times as strong give the same image, a tenth as bright."""
+    brain = scan((48, 40), coils=3, seed=0)
+    sampled = mask((48, 40), 2, seed=0)
+    kspace = undersample(brain.kspace[0], sampled)
+    images = []
+    for gain in (1, 10):
+        one = standardise(kspace, brain.maps[0] * np.float32(gain), sampled)
+        problem = collate([one])
+        images.append(wavelet_start(problem.operator, problem.rhs, problem.rhs / gain**2, 30))
+        images[-1] = images[-1][0].numpy() * one.scale * gain
+    assert np.linalg.norm(images[0] - images[1]) < 1e-3 * np.linalg.norm(images[0])
