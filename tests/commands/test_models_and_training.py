@@ -84,6 +84,50 @@ def test_two_steps_of_training_give_weights_that_reconstruct(mrikit: Mrikit, ima
     assert history(tmp_path / "out.npy")[-1]["facts"]["model"] == "own.safetensors"
 
 
+TINY = {
+    "flat": {"n_unrolls": 2, "features": 4, "levels": 1, "n_cg": 2, "n_start": 3},
+    "modl": {"n_unrolls": 2, "features": 4, "n_blocks": 2, "n_cg": 2},
+    "varnet": {"features": 4, "levels": 1, "maps_features": 4, "maps_levels": 1},
+}
+CHANGED = {"flat": {"mode": "free", "shared": False}, "modl": {"n_unrolls": 1}, "varnet": {"maps": "espirit"}}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("flat", ["--mode", "free", "--unshared", "--align", "velocity"]),
+        ("modl", ["--arch", "modl", "--cascades", "1"]),
+        ("varnet", ["--maps", "espirit", "--align", "none"]),
+    ],
+)
+def test_every_network_is_trained_from_its_configuration(
+    mrikit: Mrikit, images: Path, tmp_path: Path, architecture: str, options: list[str]
+) -> None:
+    config = json.dumps({"architecture": architecture, "config": TINY[architecture]})
+    (tmp_path / "tiny.json").write_text(config)
+    words = ["unroll-train", "--config", "tiny.json", *options, "--steps", "1", "--per-scan", "1", "--crop", "24"]
+    result = mrikit(*words, "--mask-kind", "random", "images.npy", "own.safetensors")
+
+    assert result.code == 0, result.stderr
+    card = json.loads((tmp_path / "own.json").read_text())
+    assert card["architecture"] == architecture
+    assert {**card["config"], **TINY[architecture], **CHANGED[architecture]} == card["config"]
+    assert card["training"]["align"] == {"flat": "velocity", "modl": "none", "varnet": "none"}[architecture]
+    assert ("align" in card["metrics"]) == (architecture == "flat")
+
+    save(tmp_path / "scan.npy", simulated().kspace[:1], "kspace")
+    words = ["--accel", "4", "--model", "own.safetensors", "--quiet"]
+    assert mrikit("flat-recon", *words, "scan.npy", "out.npy").code == 0
+    assert read(tmp_path / "out.npy").shape == (1, 64, 64)
+
+
+def test_an_option_of_another_network_is_a_wrong_use(mrikit: Mrikit, images: Path) -> None:
+    result = mrikit("unroll-train", "--arch", "modl", "--mode", "paper", "images.npy", "own.safetensors")
+
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert "modl has no setting mode" in result.stderr
+
+
 @pytest.mark.slow
 def test_a_seed_is_a_training_run_and_resuming_it_is_exact(mrikit: Mrikit, images: Path, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mrikit import weights
-from mrikit.errors import DataError, MissingInputError
+from mrikit.errors import DataError, MissingInputError, UsageError
 from mrikit.physics.coils import mvue
 from mrikit.physics.fourier import fft2c, ifft2c
 from mrikit.physics.masks import mask
@@ -19,7 +19,7 @@ from mrikit.physics.sampling import undersample
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.architectures import ARCHITECTURES, build, settings
 from mrikit.unrolled.objective import loss
-from mrikit.unrolled.presets import names, preset
+from mrikit.unrolled.presets import choose, names, preset
 from mrikit.unrolled.problem import collate, standardise
 from mrikit.unrolled.reconstruct import flat_recon, load_model
 from mrikit.unrolled.varnet import Cascade, SensitivityNetwork, unmasked
@@ -113,6 +113,26 @@ def test_a_file_that_is_no_preset_is_named(tmp_path, text, found):
     file.write_text(text)
     with pytest.raises(DataError, match=f"{re.escape(str(file))}: .*{found}"):
         preset(str(file))
+
+
+def test_options_change_a_preset(tmp_path):
+    assert choose(None, None) == preset("flat-small")
+    assert choose("modl", None, n_unrolls=None) == preset("modl")
+    changed = choose("flat", "flat", n_unrolls=3, mode="free", shared=None)
+    assert changed.config == {**preset("flat").config, "n_unrolls": 3, "mode": "free"}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config", "changes", "found"),
+    [
+        ("modl", "varnet-small", {}, "--arch modl disagrees with varnet-small, which is a varnet network"),
+        ("modl", None, {"mode": "free"}, "modl has no setting mode"),
+        (None, None, {"n_unrolls": 1000}, "n_unrolls is 1000, expected a number from 1 to 100"),
+    ],
+)
+def test_options_that_contradict_are_a_wrong_use(architecture, config, changes, found):
+    with pytest.raises(UsageError, match=found):
+        choose(architecture, config, **changes)
 
 
 def test_an_unknown_preset_lists_the_known():
