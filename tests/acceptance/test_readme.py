@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from running import ROOT
 from mrikit.cli.app import table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from running import Mrikit, Shell
 
 README = (ROOT / "README.md").read_text()
@@ -22,14 +25,22 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.S)
 
 
+TINY = {"architecture": "flat", "config": {"n_unrolls": 1, "features": 4, "levels": 1, "n_start": 3}}
+
+
 @pytest.mark.slow
-def test_the_shell_lines_run(mrikit: Mrikit, shell: Shell) -> None:
-    made = mrikit("phantom", "--matrix", "96", "--coils", "4", "scan.h5")
-    assert made.code == 0, made.stderr
+def test_the_shell_lines_run(mrikit: Mrikit, shell: Shell, tmp_path: Path) -> None:
+    """All of them, training for one step and with a network of its own size."""
+    (tmp_path / "multicoil_train").mkdir()
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
+    for name in ("scan.h5", "multicoil_train/a.h5", "held_back.h5"):
+        made = mrikit("phantom", "--matrix", "96", "--coils", "4", name)
+        assert made.code == 0, made.stderr
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("mrikit")]
-    assert len(lines) >= 5
+    assert len(lines) >= 7
     for line in lines:
-        done = shell(line)
+        line = line.replace("unroll-train", "unroll-train --steps 1 --config tiny.json")
+        done = shell(line.replace(" out.nii", " --force out.nii") if "flat-recon" in line else line)
         assert done.code == 0, f"{line}\n{done.stderr}"
 
 
