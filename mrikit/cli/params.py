@@ -267,6 +267,10 @@ NetworkMaps = Annotated[
     Literal["espirit", "sensenet"] | None,
     typer.Option("--maps", metavar="NAME", help="VarNet: espirit, or sensenet, its own.", show_default=False),
 ]
+Init = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="Begin with these weights of the same network.", show_default=False),
+]
 Align = Annotated[
     Literal["state", "velocity", "none"] | None,
     typer.Option(metavar="NAME", help="Align states with the ideal path: state (FLAT), velocity, none (the others)."),

@@ -84,8 +84,8 @@ class Problem:
     centre: Tensor
 
     def features(self) -> Tensor:
-        """Noise and acceleration as numbers around zero, `(batch, 2)`."""
-        return torch.stack([self.sigma.log10() / 2 + 1, self.accel.log() - 1.5], dim=1)
+        """Noise and acceleration as numbers around zero, `(batch, 2)`; noise no lower than it is ever simulated."""
+        return torch.stack([self.sigma.clamp_min(1e-3).log10() / 2 + 1, self.accel.log() - 1.5], dim=1)
 
 
 class Unrolled(nn.Module):
@@ -127,7 +127,8 @@ class Unrolled(nn.Module):
         """The least-squares image, in a few steps of conjugate gradients, and x_1, the wavelet-regularised one."""
         lamda = (0.01 + problem.sigma**2)[:, None, None]
         least_squares = problem.operator.solve(problem.rhs, lamda, n_iters=self.config.n_least_squares)
-        return least_squares, wavelet_start(problem.operator, problem.rhs, least_squares, self.config.n_start)
+        x = wavelet_start(problem.operator, problem.rhs, least_squares, problem.sigma, self.config.n_start)
+        return least_squares, x
 
     def denoise(self, k: int, x: Tensor, least_squares: Tensor, problem: Problem) -> Tensor:
         """D = E[x_0 | x_t], the network's own estimate at cascade k."""

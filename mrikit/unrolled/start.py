@@ -17,6 +17,8 @@ from mrikit.nets.wavelet import shrink
 from mrikit.physics.sense import Sense
 
 BLUR = 5.0  # pixels: what a mask's central lines resolve
+FIRST = 0.04  # threshold of the first iteration, in units of a bright voxel
+SHARE, LIMITS = 0.15, (5e-4, 0.01)  # the last threshold, in units of the noise std, and its limits
 TIGHTEN = 0.7  # share of the iterations over which the threshold falls
 REFRESH = 5  # iterations between two looks at the phase
 
@@ -47,20 +49,19 @@ def shrink_aligned(x: Tensor, threshold: Tensor, imaginary: Tensor | float, shif
     return torch.complex(*parts.chunk(2))
 
 
-def wavelet_start(
-    operator: Sense, rhs: Tensor, x: Tensor, n_iters: int, *, first: float = 0.04, last: float = 0.003
-) -> Tensor:
+def wavelet_start(operator: Sense, rhs: Tensor, x: Tensor, sigma: Tensor, n_iters: int) -> Tensor:
     """`n_iters` steps from `x` towards argmin ||A x - y||^2 / 2 + threshold ||wavelets of x||_1, rhs being A^H y.
 
-    FISTA (Beck and Teboulle 2009, doi:10.1137/080716542) with thresholds that fall from `first` to `last`, which saves
-    half of the steps, and a grid that moves (cycle spinning). `rhs` and thresholds are in units of a bright voxel.
+    FISTA (Beck and Teboulle 2009, doi:10.1137/080716542) with a threshold that falls, which saves half of the steps, to
+    a share of the noise std `sigma` `(batch,)`, and a grid that moves (cycle spinning). `rhs` is about 1 where bright.
     """
     step = 1 / operator.bound().clamp_min(1e-12)
+    last = (SHARE * sigma).clamp(*LIMITS)[:, None, None]
     ahead, momentum = x, 1.0
     for k in range(n_iters):
         if k % REFRESH == 0:
             phase = local_phase(x)
-        threshold = step * last * (first / last) ** max(0.0, 1 - k / (TIGHTEN * n_iters))
+        threshold = step * last * (FIRST / last) ** max(0.0, 1 - k / (TIGHTEN * n_iters))
         moved = ahead - step * (operator.normal(ahead) - rhs)
         shrunk = shrink_aligned(moved * phase.conj(), threshold, 1.5, shift=k) * phase
         following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2

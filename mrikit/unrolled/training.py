@@ -13,7 +13,7 @@ import torch
 
 from mrikit import weights
 from mrikit._version import __version__
-from mrikit.errors import CannotCreateError
+from mrikit.errors import CannotCreateError, DataError
 from mrikit.train import distributed
 from mrikit.train.collect import Data, collect
 from mrikit.train.loop import Recipe, State, fit
@@ -47,6 +47,7 @@ def unroll_train(
     recipe: Recipe,
     epochs: float | None = None,
     network: Preset | None = None,
+    init: str | None = None,
     align: str | None = None,
     align_weight: float = 0.1,
     simulated: float = 0.5,
@@ -70,9 +71,9 @@ def unroll_train(
     An item of the recipe's batch is a scan, of which `per_scan` masks and bands of rows make a problem each; accels,
     mask_kinds and band are those of `Simulation`. simulated: share of simulated anatomy. epochs: instead of
     `recipe.n_steps`, so many times as many scans as there are images in `files`. network: its architecture and
-    settings; by default flat-small. align, align_weight: of `objective.loss`; by default FLAT alone aligns its states.
-    validate: what to validate with, on whole matrices, the same problems in every run. Started by torchrun, the
-    processes train together.
+    settings; by default flat-small. init: weights of such a network to begin with, by name or file. align,
+    align_weight: of `objective.loss`; by default FLAT alone aligns its states. validate: what to validate with, on
+    whole matrices, the same problems in every run. Started by torchrun, the processes train together.
 
     Raises CannotCreateError where there is a run or a card already, TemporaryError when asked to stop.
     """
@@ -101,6 +102,7 @@ def unroll_train(
             recipe = replace(recipe, n_steps=math.ceil(epochs * learned.images.n_images / scans_per_step))
         torch.manual_seed(recipe.seed)
         model = build(chosen.architecture, chosen.config).to(device, memory_format=torch.channels_last)
+        begun = begin_with(model, init) if init else None
         validation = None
         if validate and first:
             kept = gather(validate, 0.0)
@@ -116,6 +118,7 @@ def unroll_train(
             "problems_per_scan": per_scan,
             "align": align,
             "align_weight": align_weight,
+            "init": begun,
         }
         if first:
             folder.mkdir(parents=True, exist_ok=True)
@@ -144,6 +147,16 @@ def unroll_train(
             }
             weights.save(out, model.state_dict(), card(chosen.architecture, model, how, state))
     return model
+
+
+def begin_with(model: Network, init: str) -> str:
+    """Give `model` the weights `init`; returns their SHA-256. Raises DataError where they are another network's."""
+    tensors, described = weights.load(init)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(f"{init}: these weights are of another network than the one to be trained") from error
+    return str(described["sha256"])
 
 
 def card(architecture: str, model: Network, how: dict[str, Any], state: State) -> dict[str, Any]:
