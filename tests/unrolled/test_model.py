@@ -164,6 +164,24 @@ def test_noise_level_finds_the_noise():
     assert noise_level(kspace) == pytest.approx(0.3 * np.sqrt(2), rel=0.05)
 
 
+def test_detail_at_the_ends_of_the_readout_is_not_noise():
+    """A low-resolution scan has signal up to its edges, which is the same few combinations of coils everywhere."""
+    low = scan((48, 40), coils=16, noise=0.002, seed=3)
+    noisefree = scan((48, 40), coils=16, noise=0, seed=3)
+    truth = np.sqrt(np.mean(np.abs(low.kspace - noisefree.kspace) ** 2))
+    ends = low.kspace[0][:, [0, 1, -2, -1]]
+    assert np.sqrt(np.mean(np.abs(ends) ** 2)) > 2.5 * truth
+    assert 0.6 * truth < noise_level(low.kspace[0]) < 1.6 * truth
+
+
+def test_few_samples_have_the_noise_of_all_coils():
+    """Of fewer samples than coils some principal components are zero, which says nothing about noise."""
+    rng = np.random.default_rng(0)
+    kspace = np.zeros((32, 40, 8), np.complex64)
+    kspace[:, :, 4] = rng.standard_normal((32, 40)) + 1j * rng.standard_normal((32, 40))
+    assert noise_level(kspace) == pytest.approx(np.sqrt(2), rel=0.15)
+
+
 @pytest.mark.parametrize(("mode", "shared"), [("posterior", True), ("paper", True), ("free", True), ("free", False)])
 def test_every_parameter_learns(brain, mode, shared):
     torch.manual_seed(0)

@@ -19,6 +19,7 @@ STEPS = 6000
         ("mrikit unroll-train images/*.npy flat.safetensors", "on scans simulated from magnitude images"),
         ("mrikit unroll-train multicoil_train/ images.nii flat.safetensors", "on fastMRI scans and on images"),
         ("mrikit unroll-train --validate held_back.npy images/*.npy flat.safetensors", "with PSNR as it goes"),
+        ("mrikit unroll-train --init flat-small --steps 1000 scans/ own.safetensors", "the default weights, adapted"),
         ("mrikit unroll-train --resume images/*.npy flat.safetensors", "go on where a run was cut off"),
         ("mrikit unroll-train --mode free --align none images/*.npy plain.safetensors", "a plain unrolled network"),
         ("torchrun --nproc-per-node 2 -m mrikit unroll-train images/*.npy flat.safetensors", "in two processes"),
