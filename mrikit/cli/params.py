@@ -235,6 +235,7 @@ Validate = Annotated[
     list[str] | None, input_option("--validate", "Images to validate with; may be given again for more.")
 ]
 SaveEvery = Annotated[int, typer.Option(help="Steps from one saved state and validation to the next.", min=1)]
+Licence = Annotated[str, typer.Option(metavar="NAME", help="Licence of the weights, for their card.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from WEIGHTS' .run folder, exactly.")]
 
 # what makes an unrolled network

@@ -61,6 +61,7 @@ def unroll_train(
     resume: bool = False,
     force: bool = False,
     command: str = "",
+    licence: str = "not stated",
     watcher: Watcher | None = None,
 ) -> Network:
     """Train on what `collect` finds in `files` and on simulated anatomy; write weights and card to `out`.
@@ -73,7 +74,8 @@ def unroll_train(
     `recipe.n_steps`, so many times as many scans as there are images in `files`. network: its architecture and
     settings; by default flat-small. init: weights of such a network to begin with, by name or file. align,
     align_weight: of `objective.loss`; by default FLAT alone aligns its states. validate: what to validate with, on
-    whole matrices, the same problems in every run. Started by torchrun, the processes train together.
+    whole matrices, the same problems in every run. command, licence: for the card. Started by torchrun, the processes
+    train together.
 
     Raises CannotCreateError where there is a run or a card already, TemporaryError when asked to stop.
     """
@@ -145,7 +147,8 @@ def unroll_train(
                 **terms,
                 "validation": [f.name for f in validate],
             }
-            weights.save(out, model.state_dict(), card(chosen.architecture, model, how, state))
+            described = card(chosen.architecture, model, how, state)
+            weights.save(out, model.state_dict(), described | {"licence": licence})
     return model
 
 
@@ -173,6 +176,5 @@ def card(architecture: str, model: Network, how: dict[str, Any], state: State) -
         "config": model.config.to_json(),
         "training": {**how, "mrikit": __version__, "torch": torch.__version__},
         "metrics": {k: v for k, v in figures.items() if k not in ("step", "seconds_per_step", "skipped")},
-        "licence": "BSD-3-Clause",
         "use": "For research. Not for diagnosis.",
     }

@@ -57,6 +57,7 @@ def unroll_train(
         bool, typer.Option("--strict", help="Fail where a file in a folder, or a slice, would be left out.")
     ] = False,
     save_every: params.SaveEvery = 200,
+    licence: params.Licence = "not stated",
     resume: params.Resume = False,
 ) -> None:
     """Train an unrolled network, FLAT along its flow, on measured and simulated scans.
@@ -97,6 +98,7 @@ def unroll_train(
             resume=resume,
             force=run.settings.force,
             command=run.line,
+            licence=licence,
             watcher=Watcher(bar.report, run.warn, run.say, figures.training),
         )
     run.note(outputs=[{"file": out, "kind": "weights"}], steps=bar.total)
