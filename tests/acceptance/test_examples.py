@@ -19,6 +19,7 @@ NAMES = (
     "03-masks-and-baselines.sh",
     "04-python.py",
     "05-a-folder-of-scans.sh",
+    "06-your-own-network.sh",
 )
 
 
@@ -125,3 +126,17 @@ def test_a_folder_of_scans(run, tmp_path: Path) -> None:
 
     (tmp_path / "scans" / "broken.h5").unlink()
     assert run("05-a-folder-of-scans.sh", "scans", "images").returncode == 0
+
+
+@pytest.mark.slow
+def test_your_own_network(run, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    save(tmp_path / "scans" / "a.h5", simulated(96, 2, 1).kspace, "kspace")
+    save(tmp_path / "held_back.h5", simulated(96, 2, 1, seed=5).kspace, "kspace")
+    done = run("06-your-own-network.sh", "scans", "held_back.h5", "out", "1")
+
+    assert done.returncode == 0, done.stderr
+    assert "psnr" in done.stderr
+    assert scores(done.stdout.replace("out/", "")).keys() == {"flat-small.nii", "own.nii"}
+    again = run("06-your-own-network.sh", "scans", "held_back.h5", "out", "1")
+    assert again.returncode == 73  # done already: own.safetensors is there
