@@ -227,12 +227,12 @@ Model = Annotated[
 Steps = Annotated[int | None, typer.Option(help="Training steps; 6000 by default.", min=1, show_default=False)]
 Epochs = Annotated[
     float | None,
-    typer.Option(help="Instead of --steps: times as many scans as TRAIN has images.", min=0.01, show_default=False),
+    typer.Option(help="Instead of --steps: so many times the images of TRAIN.", min=0.01, max=1e6, show_default=False),
 ]
 Batch = Annotated[int, typer.Option(help="Scans a step, in each process.", min=1)]
 LearningRate = Annotated[float, typer.Option(help="Highest learning rate.", min=0)]
 Validate = Annotated[
-    list[str] | None, input_option("--validate", "Images to validate with; may be given again for more.")
+    list[str] | None, input_option("--validate", "Images or full k-space to validate with; may be given again.")
 ]
 SaveEvery = Annotated[int, typer.Option(help="Steps from one saved state and validation to the next.", min=1)]
 Licence = Annotated[str, typer.Option(metavar="NAME", help="Licence of the weights, for their card.")]
@@ -271,6 +271,9 @@ NetworkMaps = Annotated[
 Init = Annotated[
     str | None,
     typer.Option(metavar="NAME|FILE", help="Begin with these weights of the same network.", show_default=False),
+]
+AlignWeight = Annotated[
+    float | None, typer.Option(help="Weight of the alignment; 0.1 by default.", min=0, show_default=False)
 ]
 Align = Annotated[
     Literal["state", "velocity", "none"] | None,

@@ -1,4 +1,4 @@
-"""ESPIRiT coil maps: Uecker et al. 2014, doi:10.1002/mrm.24751, with BART's defaults.
+"""ESPIRiT coil maps: Uecker et al. 2014, doi:10.1002/mrm.24751, with BART's defaults but for `keep`.
 
 The calibration matrix A holds every kernel-sized patch of the calibration region as a row. Its row space,
 spanned by the right singular vectors v_j with s_j^2 > threshold * s_0^2, is what k-space patches of this

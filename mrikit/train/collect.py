@@ -81,6 +81,8 @@ def collect(
 def shared(images: list[Volume], scans: list[KspaceFile], simulated: float, skipped: tuple[str, ...]) -> Data:
     """`Data` in which every file has its share, in whichever ways it is learned from."""
     volumes = [*images, *(scan.images for scan in scans)]
+    if not volumes:
+        return Data(Images([], [], simulated=1.0), None, skipped)
     weights = [v.weight for v in images] + [(1 - AS_MEASURED) * s.images.weight for s in scans]
     measured = (1 - simulated) * AS_MEASURED * sum(s.images.weight for s in scans) / sum(v.weight for v in volumes)
     return Data(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -25,7 +26,8 @@ def joined(device: str = "cpu") -> Iterator[str]:
         yield device
         return
     on_gpu = device.startswith("cuda")
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    # The others wait for the first while it collects the data, which can take hours.
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=7))
     try:
         if on_gpu:
             device = f"cuda:{rank() % torch.cuda.device_count()}"

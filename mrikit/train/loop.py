@@ -105,6 +105,8 @@ def fit(
             path.unlink(missing_ok=True)
         log = checkpoint.Log(folder, state.step)
         state.lines = log.lines
+        if state.step:
+            report({"step": state.step, "steps": recipe.n_steps})
     tally = Tally()
     numbers = own_numbers(recipe, state.step)
     # Closed here: left to the garbage collector, it can leave worker processes behind that nobody ends.

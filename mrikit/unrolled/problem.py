@@ -60,7 +60,9 @@ def noise_level(kspace: np.ndarray) -> float:
     if n_samples < 4 * n_coils:
         return float(np.sqrt(np.mean(np.abs(edges) ** 2)))
     variances = np.linalg.eigvalsh(edges @ edges.conj().T / n_samples)
-    return float(np.sqrt(variances[: (n_coils + 1) // 2].mean()))
+    # Dead coils, and those that repeat others, leave components without any noise.
+    variances = variances[variances > 1e-9 * variances[-1]]
+    return float(np.sqrt(variances[: (len(variances) + 1) // 2].mean())) if len(variances) else 0.0
 
 
 def standardise(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray) -> Scan:

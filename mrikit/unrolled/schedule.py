@@ -26,7 +26,8 @@ def cascade_weights(
         paper       x' = x - eta A^H (A x - y) - w rho                   w = eta = t - t_next,  with sigma := 1
 
     rho = x - D is what the prior takes away. gain: g = r^2 / (r^2 + sigma^2), where D has variance r^2 and the noise
-    sigma^2. The first is `step` towards D - g A^H (A D - y), which is E[x_0 | x_t, y] where A A^H = I.
+    sigma^2. The first is `step` towards D - g A^H (A D - y), which is E[x_0 | x_t, y] where A A^H = I: the closed form
+    of what the network does by conjugate gradients.
     """
     if mode == "paper":
         return t - t_next, t - t_next

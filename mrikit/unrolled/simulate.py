@@ -39,20 +39,20 @@ ATTEMPTS = 100  # for one item
 class Simulation:
     """What is drawn. images: what simulated scans are of. per_scan: problems made of one scan.
 
-    band: rows of a problem with a mask of lines, at 8 coils, fewer for more. accels: drawn between these two.
+    crop: rows of a problem with a mask of lines, at 8 coils, fewer for more. accels: drawn between these two.
     kinds: of masks, drawn among these. scans: measured ones, which take their share of the problems.
     """
 
     images: Images
     per_scan: int = 2
-    band: int = 64
+    crop: int = 64
     accels: tuple[float, float] = (2.0, 12.0)
     kinds: tuple[str, ...] = KINDS
     scans: Scans | None = None
 
     def __post_init__(self) -> None:
         low, high = self.accels
-        if not 1 <= low <= high:
+        if not 1 <= low <= high < np.inf:
             raise UsageError(f"--accel {low:g},{high:g}: expected a range from 1 up, the lower end first")
         if not self.kinds or not set(self.kinds) <= set(MASK_KINDS):
             raise UsageError(f"mask kinds {', '.join(self.kinds)}: expected some of {', '.join(MASK_KINDS)}")
@@ -142,8 +142,10 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
     for sampled in masks:
         scan = standardise(undersample(measured, sampled), maps, sampled)
         image = target / np.float32(scan.scale)
+        if scan.transposed:  # a mask of the plane that holds everything is one of lines too
+            image = image.T
         if lines:
-            height = min(n_y, max(24, simulation.band * 8 // max(8, n_coils) // 8 * 8))
+            height = min(n_y, max(24, simulation.crop * 8 // max(8, n_coils) // 8 * 8))
             rows = band(np.sum(np.abs(image) ** 2, axis=1), height, rng)
             scan, image = scan.rows(rows), image[rows]
         scans.append(scan)

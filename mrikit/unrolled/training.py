@@ -13,7 +13,7 @@ import torch
 
 from mrikit import weights
 from mrikit._version import __version__
-from mrikit.errors import CannotCreateError, DataError
+from mrikit.errors import CannotCreateError, DataError, UsageError
 from mrikit.train import distributed
 from mrikit.train.collect import Data, collect
 from mrikit.train.loop import Recipe, State, fit
@@ -24,7 +24,7 @@ from mrikit.unrolled.simulate import KINDS, Simulation, Stream
 from mrikit.unrolled.validation import Validation
 
 N_VALIDATION = 8
-WHOLE = 2**20  # a band of more rows than any matrix has
+WHOLE = 2**20  # a crop of more rows than any matrix has
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ def unroll_train(
     network: Preset | None = None,
     init: str | None = None,
     align: str | None = None,
-    align_weight: float = 0.1,
+    align_weight: float | None = None,
     simulated: float = 0.5,
     accels: tuple[float, float] = (2.0, 12.0),
     mask_kinds: Sequence[str] = KINDS,
-    band: int = 64,
+    crop: int = 64,
     per_scan: int = 2,
     validate: Sequence[Path] = (),
     strict: bool = False,
@@ -70,20 +70,24 @@ def unroll_train(
     MVUE images of measured scans.
 
     An item of the recipe's batch is a scan, of which `per_scan` masks and bands of rows make a problem each; accels,
-    mask_kinds and band are those of `Simulation`. simulated: share of simulated anatomy. epochs: instead of
+    mask_kinds and crop are those of `Simulation`. simulated: share of simulated anatomy. epochs: instead of
     `recipe.n_steps`, so many times as many scans as there are images in `files`. network: its architecture and
     settings; by default flat-small. init: weights of such a network to begin with, by name or file. align,
-    align_weight: of `objective.loss`; by default FLAT alone aligns its states. validate: what to validate with, on
-    whole matrices, the same problems in every run. command, licence: for the card. Started by torchrun, the processes
-    train together.
+    align_weight: of `objective.loss`; by default FLAT alone aligns its states, with a weight of 0.1. validate: what
+    to validate with, on whole matrices, the same problems in every run. command, licence: for the card. Started by
+    torchrun, the processes train together.
 
-    Raises CannotCreateError where there is a run or a card already, TemporaryError when asked to stop.
+    Raises CannotCreateError where there is a run or a card already, UsageError where a weight of no alignment is
+    given, TemporaryError when asked to stop.
     """
     watcher, chosen = watcher or Watcher(), network or preset("flat-small")
     align = align or ("state" if chosen.architecture == "flat" else "none")
+    if align == "none" and align_weight is not None:
+        raise UsageError(f"--align-weight {align_weight:g}: these states are not aligned", hint="--align state")
+    align_weight = 0.1 if align_weight is None else align_weight
     folder = out.with_suffix(".run")
     if not (resume or force):
-        for taken in (folder, out.with_suffix(".json")):
+        for taken in (folder / "state.safetensors", out.with_suffix(".json")):
             if taken.exists():
                 raise CannotCreateError(
                     f"{taken}: exists already", hint="--resume goes on with that run, --force begins anew"
@@ -94,29 +98,28 @@ def unroll_train(
 
     with distributed.joined(device) as device:
         first = distributed.rank() == 0
-        if first:  # for the others to find the MVUE images in the cache
-            gather(files, simulated)
-        distributed.wait()
-        learned = gather(files, simulated)
-        simulation = Simulation(learned.images, per_scan, band, accels, tuple(mask_kinds), learned.scans)
-        if epochs is not None:
-            scans_per_step = recipe.batch * distributed.size()
-            recipe = replace(recipe, n_steps=math.ceil(epochs * learned.images.n_images / scans_per_step))
         torch.manual_seed(recipe.seed)
         model = build(chosen.architecture, chosen.config).to(device, memory_format=torch.channels_last)
         begun = begin_with(model, init) if init else None
+        learned = gather(files, simulated) if first else None
+        kept = gather(validate, 0.0) if first and validate else None
+        distributed.wait()  # then the others find the MVUE images in the cache
+        learned = learned or gather(files, simulated)
+        simulation = Simulation(learned.images, per_scan, crop, accels, tuple(mask_kinds), learned.scans)
+        if epochs is not None:
+            scans_per_step = recipe.batch * distributed.size()
+            recipe = replace(recipe, n_steps=math.ceil(epochs * learned.images.n_images / scans_per_step))
         validation = None
-        if validate and first:
-            kept = gather(validate, 0.0)
-            held_back = replace(simulation, images=kept.images, scans=kept.scans, per_scan=1, band=WHOLE)
+        if kept:
+            held_back = replace(simulation, images=kept.images, scans=kept.scans, per_scan=1, crop=WHOLE)
             validation = Validation(Stream(held_back, 0, "validate").items(range(N_VALIDATION), device, n_workers=0))
         terms = {
-            "images": [f.name for f in files],
+            "train": [f.name for f in files],
             "skipped": list(learned.skipped),
             "simulated_anatomy": simulated,
             "accel": list(accels),
             "mask_kinds": list(mask_kinds),
-            "crop": band,
+            "crop": crop,
             "problems_per_scan": per_scan,
             "align": align,
             "align_weight": align_weight,
@@ -150,6 +153,13 @@ def unroll_train(
             described = card(chosen.architecture, model, how, state)
             weights.save(out, model.state_dict(), described | {"licence": licence})
     return model
+
+
+def require_apart(out: Path, *inputs: str | None) -> None:
+    """Raise UsageError where `out` or its card is one of `inputs`, names or files that are read."""
+    for name in inputs:
+        if name and Path(name).resolve() in (out.resolve(), out.with_suffix(".json").resolve()):
+            raise UsageError(f"{name}: training reads it and would write over it", hint="give WEIGHTS another name")
 
 
 def begin_with(model: Network, init: str) -> str:

@@ -18,6 +18,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,8 @@ MASKS = {
 
 def train(arm: Arm, seed: int, steps: int, out: Path, images: list[Path]) -> Path:
     """Weights of one arm and seed, trained unless they are there already."""
-    weights = out / f"{arm.name.replace(' ', '-')}-{seed}.safetensors"
-    if not weights.exists():
+    weights = out / f"{arm.name.replace(' ', '-')}-{steps}-{seed}.safetensors"
+    if not weights.with_suffix(".json").exists():  # the card is written last
         network = choose("flat", None, **arm.settings)
         recipe = Recipe(steps, seed=seed, learning_rate=2e-3, warm_up=100, average=0.99)
         unroll_train(images, weights, recipe=recipe, network=network, resume=True, **arm.options)
@@ -97,7 +98,7 @@ def evaluate(study: str, out: Path, steps: int, n_seeds: int, images: list[Path]
                 rows.append(
                     {
                         "arm": arm.name,
-                        "mask": f"{kind} along {axis}",
+                        "mask": kind if kind == "poisson" else f"{kind}, lines along {axis}",
                         "accel": accel,
                         "psnr": float(ends.mean()),
                         "psnr_std_over_seeds": float(ends.std(ddof=1)) if n_seeds > 1 else 0.0,
@@ -126,18 +127,21 @@ def table(rows: list[dict]) -> str:
 
 
 def draw(rows: list[dict], path: Path) -> None:
-    """PSNR per cascade, a panel an acceleration and a line an arm."""
+    """PSNR per cascade: a row of panels for every kind of mask, a panel an acceleration, a line an arm."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.4 * len(ACCELS), 3.2), layout="constrained")
-    for axis, accel in zip(figure.subplots(1, len(ACCELS)), ACCELS, strict=True):
-        for row, colour, marker in zip([r for r in rows if r["accel"] == accel], COLOURS, MARKERS, strict=False):
+    masks = list(dict.fromkeys(row["mask"] for row in rows))
+    figure = Figure(figsize=(3.4 * len(ACCELS), 3.2 * len(masks)), layout="constrained")
+    panels = figure.subplots(len(masks), len(ACCELS), squeeze=False)
+    for (i, mask), (j, accel) in product(enumerate(masks), enumerate(ACCELS)):
+        axis, shown = panels[i, j], [r for r in rows if r["accel"] == accel and r["mask"] == mask]
+        for row, colour, marker in zip(shown, COLOURS, MARKERS, strict=False):
             axis.plot(row["psnr_per_cascade"], color=colour, marker=marker, markersize=4, label=row["arm"])
-        axis.set_title(f"R = {accel}")
-        axis.set_xlabel("cascades done (0: the start)")
+        axis.set_title(f"{mask}, R = {accel}", fontsize=9)
         axis.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("PSNR in the object (dB)")
-    figure.axes[0].legend(fontsize=8)
+    figure.supxlabel("cascades done (0: the start)", fontsize=9)
+    figure.supylabel("PSNR in the object (dB)", fontsize=9)
+    panels[0, 0].legend(fontsize=8)
     save(figure, path)
 
 
@@ -159,7 +163,7 @@ def main() -> None:
     result = {"study": args.study, "steps": args.steps, "seeds": args.seeds, "rows": rows}
     (args.out / f"{args.study}.json").write_text(json.dumps(result, indent=2) + "\n")
     (args.out / f"{args.study}.md").write_text(table(rows))
-    draw([row for row in rows if row["mask"] == rows[0]["mask"]], args.out / f"{args.study}.png")
+    draw(rows, args.out / f"{args.study}.png")
 
 
 if __name__ == "__main__":

@@ -461,8 +461,9 @@ def test_a_card_that_is_none_is_bad_data(mrikit: Mrikit, model: Path, change: di
         {"n_cg": "many"},
         {"n_cg": -1},
         {"n_start": None},
-        {"start_lamda": None},
-        {"start_lamda": -1},
+        {"n_least_squares": 0},
+        {"mode": "x"},
+        {"shared": 3},
         {"schedule_power": 1e9},
     ],
 )

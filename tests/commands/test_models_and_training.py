@@ -74,7 +74,7 @@ def test_two_steps_of_training_give_weights_that_reconstruct(mrikit: Mrikit, ima
     card = json.loads((tmp_path / "own.json").read_text())
     assert card["architecture"] == "flat"
     assert (card["training"]["steps"], card["training"]["seed"]) == (2, 3)
-    assert card["training"]["images"] == ["images.npy"]
+    assert card["training"]["train"] == ["images.npy"]
     assert "2 of 2: loss" in result.stderr
 
     save(tmp_path / "scan.npy", simulated().kspace[:1], "kspace")
@@ -121,11 +121,22 @@ def test_every_network_is_trained_from_its_configuration(
     assert read(tmp_path / "out.npy").shape == (1, 64, 64)
 
 
-def test_an_option_of_another_network_is_a_wrong_use(mrikit: Mrikit, images: Path) -> None:
-    result = mrikit("unroll-train", "--arch", "modl", "--mode", "paper", "images.npy", "own.safetensors")
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--arch", "modl", "--mode", "paper"], "modl has no setting mode"),
+        (["--arch", "modl", "--align-weight", "1"], "--align-weight 1: these states are not aligned"),
+        (["--init", "own.safetensors"], "own.safetensors: training reads it"),
+        (["--steps", "1", "--epochs", "1"], "--steps and --epochs contradict each other"),
+    ],
+)
+def test_options_that_do_not_go_together_are_a_wrong_use(
+    mrikit: Mrikit, images: Path, words: list[str], found: str
+) -> None:
+    result = mrikit("unroll-train", *words, "images.npy", "own.safetensors")
 
     assert (result.code, result.stderr.count("\n")) == (2, 1)
-    assert "modl has no setting mode" in result.stderr
+    assert found in result.stderr
 
 
 @pytest.mark.slow
@@ -305,14 +316,14 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_folder_of_scans_and_images_is_trained_on(mrikit: Mrikit, folder: Path, tmp_path: Path) -> None:
-    words = ["unroll-train", "--steps", "2", "--crops", "1", "--simulated", "0", "train", "own.safetensors"]
+    words = ["unroll-train", "--steps", "2", "--per-scan", "1", "--simulated", "0", "train", "own.safetensors"]
     result = mrikit(*words)
 
     assert result.code == 0, result.stderr
-    assert "warning: train/bad.nii: " in result.stderr
-    assert "warning: train: 1 of 3 files skipped" in result.stderr
+    assert result.stderr.count("warning: train/bad.nii: ") == 1
+    assert result.stderr.count("warning: train: 1 of 3 files skipped") == 1
     training = json.loads((tmp_path / "own.json").read_text())["training"]
-    assert (training["images"], training["skipped"]) == (["train"], ["bad.nii"])
+    assert (training["train"], training["skipped"]) == (["train"], ["bad.nii"])
 
     assert "computing its MVUE images" in result.stderr
     assert "computing" not in mrikit(*words, "--force").stderr

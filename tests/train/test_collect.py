@@ -334,3 +334,8 @@ def test_a_volume_is_never_in_memory_whole(gather: Said, tmp_path: Path, monkeyp
         tracemalloc.stop()
 
     assert peak < 0.25 * path.stat().st_size
+
+
+def test_nothing_given_is_simulated_anatomy_alone(tmp_path: Path) -> None:
+    data = collect([], 0.5, cache=tmp_path)
+    assert (data.images.simulated, data.scans) == (1.0, None)

@@ -123,8 +123,9 @@ def test_from_x1_every_grid_ends_at_the_posterior_mean(problem, n_unrolls, power
 def test_an_isotropic_prior_needs_a_scalar_gain_only(problem):
     a, ah, y, d, r2 = problem.a, problem.ah, problem.y, problem.m, 0.3
     exact = d - r2 * ah @ np.linalg.solve(r2 * a @ ah + SIGMA**2 * np.eye(len(a)), a @ d - y)
-    gain = r2 / (r2 + SIGMA**2)
-    assert relative(d - gain * ah @ (a @ d - y), exact) <= 4e-16
+    eta, w = cascade_weights("posterior", 1.0, 0.0, gain := r2 / (r2 + SIGMA**2))
+    x, rho = problem.z, problem.z - d
+    assert relative(x - eta * ah @ (a @ x - y) - w * (rho - gain * ah @ (a @ rho)), exact) <= 1e-15
 
 
 # from the flow to a cascade

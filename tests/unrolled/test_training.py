@@ -23,10 +23,10 @@ from mrikit.train.loader import load_ahead
 from mrikit.unrolled.model import Config, Unrolled
 from mrikit.unrolled.simulate import ATTEMPTS, Simulation, Stream, tissue_phase
 from mrikit.unrolled.start import local_phase
-from mrikit.unrolled.training import begin_with
+from mrikit.unrolled.training import begin_with, require_apart
 from mrikit.unrolled.validation import Validation
 
-ANATOMY = Simulation(Images([], [], 1.0), per_scan=1, band=24)
+ANATOMY = Simulation(Images([], [], 1.0), per_scan=1, crop=24)
 TINY = Config(n_unrolls=2, features=4, levels=1, n_cg=2, n_start=3)
 
 
@@ -64,7 +64,7 @@ def test_kinds_of_masks_can_be_chosen(kinds, ndims):
     assert {1 if kind in LINE_KINDS else 2 for kind in drawn} == ndims
 
 
-@pytest.mark.parametrize("accels", [(4.0, 2.0), (0.5, 2.0), (float("nan"), 2.0)])
+@pytest.mark.parametrize("accels", [(4.0, 2.0), (0.5, 2.0), (float("nan"), 2.0), (2.0, float("inf"))])
 def test_accelerations_are_a_range_from_one_up(accels):
     with pytest.raises(UsageError, match="--accel"):
         replace(ANATOMY, accels=accels)
@@ -155,3 +155,18 @@ def test_training_begins_with_given_weights(tmp_path):
 
     with pytest.raises(DataError, match="these weights are of another network"):
         begin_with(Unrolled(replace(TINY, features=8)), str(tmp_path / "a.safetensors"))
+
+
+def test_a_full_plane_has_its_target_the_right_way_round():
+    """A mask that holds everything is taken for one of lines along y, and the scan is turned."""
+    scans, targets = Stream(replace(ANATOMY, kinds=("poisson",), accels=(1.0, 1.0)), 0)[0]
+    assert scans[0].transposed
+    assert targets[0].shape == scans[0].kspace.shape[1:]
+
+
+def test_what_is_read_is_not_written_over(tmp_path):
+    out = tmp_path / "own.safetensors"
+    require_apart(out, "flat-small", str(tmp_path / "other.json"), None)
+    for name in ("own.safetensors", "own.json"):
+        with pytest.raises(UsageError, match="training reads it"):
+            require_apart(out, str(tmp_path / name))

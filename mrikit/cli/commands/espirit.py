@@ -13,7 +13,7 @@ from mrikit.cli.runner import Run, command
 
 @command(
     examples=[
-        ("mrikit espirit scan.h5 maps.npy", "coil maps with BART's defaults"),
+        ("mrikit espirit scan.h5 maps.npy", "coil maps from the fully sampled centre"),
         ("mrikit espirit --sets 2 --crop 0.5 scan.h5 maps.npy", "two sets, for a field of view that aliases"),
         (
             "mrikit espirit scan.h5 - | mrikit mvue scan.h5 - reference.nii",

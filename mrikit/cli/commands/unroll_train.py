@@ -42,7 +42,7 @@ def unroll_train(
     maps: params.NetworkMaps = None,
     init: params.Init = None,
     align: params.Align = None,
-    align_weight: Annotated[float, typer.Option(help="Weight of the alignment.", min=0)] = 0.1,
+    align_weight: params.AlignWeight = None,
     steps: params.Steps = None,
     epochs: params.Epochs = None,
     batch: params.Batch = 1,
@@ -71,10 +71,11 @@ def unroll_train(
     from mrikit.train.loop import Recipe
     from mrikit.unrolled.presets import choose
     from mrikit.unrolled.simulate import KINDS
-    from mrikit.unrolled.training import Watcher, unroll_train
+    from mrikit.unrolled.training import Watcher, require_apart, unroll_train
 
     if steps is not None and epochs is not None:
         raise UsageError("--steps and --epochs contradict each other", hint="give one of them")
+    require_apart(Path(out), config, init)
     settings = {"n_unrolls": cascades, "mode": mode, "schedule_power": schedule_power, "shared": shared, "maps": maps}
     every = {"report_every": min(50, save_every), "save_every": save_every, "validate_every": save_every}
     with run.progress(steps) as bar:
@@ -90,7 +91,7 @@ def unroll_train(
             simulated=simulated,
             accels=accel,
             mask_kinds=mask_kind or KINDS,
-            band=crop,
+            crop=crop,
             per_scan=per_scan,
             validate=[Path(f) for f in validate or []],
             strict=strict,
