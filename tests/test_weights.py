@@ -76,6 +76,6 @@ def test_the_default_weights_are_whole_and_say_what_made_them(name):
 
     card = weights.card(name)
     assert {"summary", "training", "licence", "use"} <= card.keys()
-    assert {"command", "seed", "images"} <= card["training"].keys()
+    assert {"command", "seed", "train"} <= card["training"].keys()
     assert weights.find(name).stat().st_size < 8e6
     load_model(name)

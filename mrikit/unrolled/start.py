@@ -55,8 +55,9 @@ def wavelet_start(operator: Sense, rhs: Tensor, x: Tensor, sigma: Tensor, n_iter
     FISTA (Beck and Teboulle 2009, doi:10.1137/080716542) with a threshold that falls, which saves half of the steps, to
     a share of the noise std `sigma` `(batch,)`, and a grid that moves (cycle spinning). `rhs` is about 1 where bright.
     """
-    step = 1 / operator.bound().clamp_min(1e-12)
-    last = (SHARE * sigma).clamp(*LIMITS)[:, None, None]
+    bound = operator.bound().clamp_min(1e-12)
+    step = 1 / bound
+    last = (SHARE * sigma[:, None, None] * bound.sqrt()).clamp(*LIMITS)  # of the noise that is left in A^H y
     ahead, momentum = x, 1.0
     for k in range(n_iters):
         if k % REFRESH == 0:
