@@ -224,7 +224,8 @@ Model = Annotated[
 
 # what training commands share
 
-Steps = Annotated[int | None, typer.Option(help="Training steps; 6000 by default.", min=1, show_default=False)]
+STEPS = 6000
+Steps = Annotated[int | None, typer.Option(help=f"Training steps; {STEPS} by default.", min=1, show_default=False)]
 Epochs = Annotated[
     float | None,
     typer.Option(help="Instead of --steps: so many times the images of TRAIN.", min=0.01, max=1e6, show_default=False),

@@ -31,6 +31,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from mrikit.nets.channels import to_complex
 from mrikit.nets.unet import UNet
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.config import Settings
@@ -141,7 +142,7 @@ class Unrolled(nn.Module):
         time = torch.full_like(problem.sigma, self.times[k])[:, None]
         unet = self.prior if self.config.shared else self.prior[k]
         rest = unet(channels, torch.cat([time, problem.features()], dim=1))
-        return (shrunk - level * torch.complex(rest[:, 0], rest[:, 1])) * phase
+        return (shrunk - level * to_complex(rest)) * phase
 
     def cascade(self, k: int, x: Tensor, mean: Tensor, problem: Problem) -> Tensor:
         """x^{k+1} from x^k and D, by the rule of the mode."""

@@ -4,7 +4,8 @@
 
 Every scan is under-sampled, its maps come from the acquired ACS by `mrikit.espirit` for every method, and PSNR (dB,
 inside the 5 % mask) and SSIM are taken against the MVUE of the full scan with maps from its full centre. BART's lambda
-is the best of six, chosen with the reference in hand, which flatters it. Cells with fewer than 16 lines are n/a.
+is the best of six, chosen with the reference in hand, which flatters it. `start` is where a network's cascades begin.
+Cells with fewer than 16 lines are n/a.
 
 The scans are of two splits. `design`: three real scans, which have guided choices of the design; the default.
 `held-out`: complex images of people and organs that no choice has seen, one a subject, behind 8 simulated coils and
@@ -37,7 +38,7 @@ from mrikit.physics.fourier import fft2c
 from mrikit.physics.phantom import coil_maps, noise, phantom
 from mrikit.physics.sense import Sense
 from mrikit.rng import generator
-from mrikit.unrolled.reconstruct import flat_recon
+from mrikit.unrolled.reconstruct import reconstruct
 
 DESIGN = ("brain_axial_8ch", "brain_lowres_16ch", "head_sagittal_1ch")
 #: An axial, a coronal, a sagittal and an axial head of four subjects, and two series of one slice each.
@@ -161,7 +162,8 @@ def evaluate(scan: Scan, kind: str, accel: int, models: list[str], bart: Cache |
     if bart:
         cell.scores[BART] = bart.get(cell, lambda: best_score(bart_l1(kspace, maps, x) for x in LAMBDAS))
     for model in models:
-        cell.scores[model] = score(reference, flat_recon(kspace, maps=maps, model=model))
+        states = reconstruct(kspace, maps=maps, model=model, trajectory=True).trajectory.states
+        cell.scores[f"{model} start"], cell.scores[model] = (score(reference, states[k]) for k in (0, -1))
     return cell
 
 
@@ -197,8 +199,10 @@ def main() -> None:
     args = parser.parse_args()
     models = args.model or ["flat-small"]
     bart = Cache(args.cache) if args.bart else None
-    names = ["zf", "l2", *([BART] if bart else []), *models]
-    print(f"{'':40}" + "".join(f"{Path(n).stem[-16:]:>18}" for n in names))
+    steps = [(model, what) for model in models for what in (" start", "")]
+    names = ["zf", "l2", *([BART] if bart else []), *(model + what for model, what in steps)]
+    heads = [*names[: -len(steps)], *(Path(model).stem + what for model, what in steps)]
+    print(f"{'':40}" + "".join(f"{head[-16:]:>18}" for head in heads))
     cells = []
     for scan, accel, kind in product(scans(args.data, args.split), ACCELS, KINDS):
         if args.only not in f"{scan.name} {kind} R={accel}":

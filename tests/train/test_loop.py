@@ -156,8 +156,10 @@ def test_resuming_with_another_recipe_is_refused(tmp_path):
 
 def test_resuming_a_finished_run_does_nothing(tmp_path):
     done = fit(linear(), items, squared_error, RECIPE, tmp_path)
-    again = fit(linear(), items, squared_error, RECIPE, tmp_path, resume=True)
+    reports = []
+    again = fit(linear(), items, squared_error, RECIPE, tmp_path, resume=True, report=reports.append)
     assert again.step == 60
+    assert reports == [{"step": 60, "steps": 60}]
     assert torch.equal(again.average["0.weight"], done.average["0.weight"])
 
 

@@ -11,8 +11,6 @@ from mrikit.cli import params
 from mrikit.cli.runner import Run, command
 from mrikit.errors import UsageError
 
-STEPS = 6000
-
 
 @command(
     examples=[
@@ -82,7 +80,7 @@ def unroll_train(
         unroll_train(
             [Path(f) for f in train],
             Path(out),
-            recipe=Recipe(steps or STEPS, seed=run.seed, batch=batch, learning_rate=learning_rate, **every),
+            recipe=Recipe(steps or params.STEPS, seed=run.seed, batch=batch, learning_rate=learning_rate, **every),
             epochs=epochs,
             network=choose(arch, config, **settings),
             init=init,
