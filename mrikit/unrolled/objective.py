@@ -63,7 +63,7 @@ def loss(
     """
     start, final = states[0], states[-1]
     # The floor keeps a scan that starts out almost exact from having an unbounded weight.
-    unit = distance(start, target) + 0.02 * distance(target)
+    unit = distance(start, target) + 0.005 * distance(target)
     end = distance(final, target) / unit
     total = end.mean()
     parts = {"end": float(total.detach())}

@@ -83,7 +83,7 @@ def full_scan(images: Images, rng: np.random.Generator, *, small: bool) -> tuple
     kspace = fft2c((coil_maps(n_coils, fine, rng) * image).astype(np.complex64))
     kspace = np.ascontiguousarray(kspace[:, centre(fine[0], n_y), centre(fine[1], n_x)])
     # In units of a bright voxel: a sample of the orthonormal k-space has the noise of a voxel.
-    level = 10 ** rng.uniform(-2.7, -1.1)
+    level = 10 ** rng.uniform(-3.3, -1.1)
     return kspace, noise((n_y, n_x), n_coils, level, rng)
 
 
