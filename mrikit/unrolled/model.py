@@ -146,12 +146,14 @@ class Unrolled(nn.Module):
         phase = local_phase(x)
         x, least_squares = x * phase.conj(), start.least_squares * phase.conj()
         shrunk = shrink_aligned(x, self.threshold(k, problem), self.log_imaginary[k].exp(), shift=k)
-        details = [(x - shrunk) / rms(x - shrunk), (least_squares - shrunk) / start.level]
+        removed = least_squares - shrunk
+        details = [(x - shrunk) / rms(removed), removed / rms(removed)]
         channels = torch.stack([part for z in (shrunk, *details) for part in (z.real, z.imag)], dim=1)
         time = torch.full_like(problem.sigma, self.times[k])[:, None]
         condition = torch.cat([time, problem.features(), start.level[:, :, 0].log10() + 1], dim=1)
         unet = self.prior if self.config.shared else self.prior[k]
-        return (shrunk - start.level * to_complex(unet(channels, condition))) * phase
+        correction = to_complex(unet(channels, condition))
+        return (shrunk - start.level * correction / (1 + mean_square(correction)).sqrt()) * phase
 
     def cascade(self, k: int, x: Tensor, mean: Tensor, start: Start, problem: Problem) -> Tensor:
         """x^{k+1} from x^k and D, by the rule of the mode."""
@@ -176,6 +178,11 @@ class Unrolled(nn.Module):
         return states
 
 
+def mean_square(x: Tensor) -> Tensor:
+    """Mean of |x|^2 over the image, `(batch, 1, 1)`."""
+    return (x.real**2 + x.imag**2).mean(dim=(-2, -1), keepdim=True)
+
+
 def rms(x: Tensor) -> Tensor:
     """Root mean square over the image, `(batch, 1, 1)`, with a gradient at zero."""
-    return torch.sqrt((x.real**2 + x.imag**2).mean(dim=(-2, -1), keepdim=True) + 1e-10)
+    return (mean_square(x) + 1e-10).sqrt()
