@@ -3,13 +3,13 @@
 State x^0 = x_1, the wavelet-regularised image (`start`). Cascade k, at time t_k with Delta_k = t_k - t_{k+1}:
 
     W       = shrinkage of the wavelet details of x^k by theta_k
-    D       = W - |l - x_1| U_theta(W, x^k - W, l - W, t_k)              ~ E[x_0 | x_t]
-    x0hat   = argmin_x ||A x - y||^2 + lamda_k ||x - D||^2               (conjugate gradients)
+    D       = W - |x^k - W| U_theta(W, x^k - W, l - W, t_k)              ~ E[x_0 | x_t]
+    x0hat   = argmin_x ||A x - y||^2 / s^2 + ||x - D||^2 / r_k^2         (conjugate gradients)
     x^{k+1} = (t_{k+1} / t_k) x^k + (Delta_k / t_k) x0hat                (the exact velocity (x - x0hat) / t)
 
 The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades or not, the
-thresholds theta_k and how far D can be trusted: lamda_k = sigma^2 / r_k^2, where r_k is D's error. The likelihood
-stands at D, the posterior mean, not at x_t.
+thresholds theta_k, how far D can be trusted, r_k, and what maps add to the noise: s^2 = sigma^2 + model_error. The
+likelihood stands at D, the posterior mean, not at x_t.
 
 That is the mode `posterior`. Two others are there to be compared with, the same but for the cascade:
 
@@ -21,8 +21,6 @@ both.
 D works in the frame of the image's own local phase, so that it is almost real. What shrinkage removes, x - W, and what
 regularisation removed from the least-squares image l reach U_theta at unit scale (|.| is the root mean square over the
 image): the errors to be found are a hundred times smaller than the image, too small for a network to see beside it.
-|l - x_1| is the unit of what U_theta gives and of r_k: on real and simulated scans alike the start is wrong by 0.6 to
-2.5 times that, while |x - W| is anything from a tenth of the error to more than all of it.
 """
 
 from __future__ import annotations
@@ -41,7 +39,6 @@ from mrikit.unrolled.schedule import cascade_weights, step, step_weight, times
 from mrikit.unrolled.start import local_phase, shrink_aligned, wavelet_start
 
 MODES = ("posterior", "paper", "free")
-LEAST_NOISE = 5e-4  # in units of a bright voxel
 
 
 @dataclass(frozen=True)
@@ -89,16 +86,7 @@ class Problem:
 
     def features(self) -> Tensor:
         """Noise and acceleration as numbers around zero, `(batch, 2)`; noise no lower than it is ever simulated."""
-        return torch.stack([self.sigma.clamp_min(LEAST_NOISE).log10() / 2 + 1, self.accel.log() - 1.5], dim=1)
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where the flow begins. least_squares, image: l and x_1, `(batch, y, x)`; level: |l - x_1|, `(batch, 1, 1)`."""
-
-    least_squares: Tensor
-    image: Tensor
-    level: Tensor
+        return torch.stack([self.sigma.clamp_min(1e-3).log10() / 2 + 1, self.accel.log() - 1.5], dim=1)
 
 
 class Unrolled(nn.Module):
@@ -110,57 +98,58 @@ class Unrolled(nn.Module):
         self.config = config
         self.times = times(n, config.schedule_power)
         unets = [
-            UNet(6, 2, features=config.features, levels=config.levels, n_condition=4)
+            UNet(6, 2, features=config.features, levels=config.levels, n_condition=3)
             for _ in range(1 if config.shared else n)
         ]
         self.prior = unets[0] if config.shared else nn.ModuleList(unets)
         if config.mode == "posterior":
-            self.log_trust = nn.Parameter(torch.full((n,), 0.7))
+            # lamda_k = (sigma^2 + model_error) / r_k^2. Maps from few lines are never exact, hence the second term.
+            self.log_model_error = nn.Parameter(torch.tensor(-9.0))
+            self.log_trust = nn.Parameter(torch.full((n,), 2.5))
             self.trust_slope = nn.Parameter(torch.zeros(2))
         if config.mode == "free":
             self.data_weight = nn.Parameter(torch.ones(n))
             self.prior_weight = nn.Parameter(torch.tensor([step_weight(t, u) for t, u in pairwise(self.times)]))
-        self.log_threshold = nn.Parameter(torch.linspace(-6.0, -7.0, n))
+        self.log_threshold = nn.Parameter(torch.linspace(-4.5, -5.5, n))
         self.threshold_slope = nn.Parameter(torch.zeros(2))
         self.log_imaginary = nn.Parameter(torch.full((n,), 0.4))
 
-    def lamda(self, k: int, start: Start, problem: Problem) -> Tensor:
+    def lamda(self, k: int, problem: Problem) -> Tensor:
         """Weight of D against the data at cascade k, `(batch, 1, 1)`."""
-        trust = (self.log_trust[k] + problem.features() @ self.trust_slope).exp()[:, None, None]
-        return trust * (problem.sigma.clamp_min(LEAST_NOISE)[:, None, None] / start.level) ** 2
+        trust = (self.log_trust[k] + problem.features() @ self.trust_slope).exp()
+        return ((problem.sigma**2 + self.log_model_error.exp()) * trust)[:, None, None]
 
     def threshold(self, k: int, problem: Problem) -> Tensor:
         """theta_k, `(batch, 1, 1)`: higher for noisier and for faster scans."""
         return (self.log_threshold[k] + problem.features() @ self.threshold_slope).exp()[:, None, None]
 
     @torch.no_grad()
-    def start(self, problem: Problem) -> Start:
+    def start(self, problem: Problem) -> tuple[Tensor, Tensor]:
         """The least-squares image, in a few steps of conjugate gradients, and x_1, the wavelet-regularised one."""
         lamda = (0.01 + problem.sigma**2)[:, None, None]
         least_squares = problem.operator.solve(problem.rhs, lamda, n_iters=self.config.n_least_squares)
-        image = wavelet_start(problem.operator, problem.rhs, least_squares, problem.sigma, self.config.n_start)
-        return Start(least_squares, image, rms(least_squares - image))
+        x = wavelet_start(problem.operator, problem.rhs, least_squares, problem.sigma, self.config.n_start)
+        return least_squares, x
 
-    def denoise(self, k: int, x: Tensor, start: Start, problem: Problem) -> Tensor:
+    def denoise(self, k: int, x: Tensor, least_squares: Tensor, problem: Problem) -> Tensor:
         """D = E[x_0 | x_t], the network's own estimate at cascade k."""
         phase = local_phase(x)
-        x, least_squares = x * phase.conj(), start.least_squares * phase.conj()
+        x, least_squares = x * phase.conj(), least_squares * phase.conj()
         shrunk = shrink_aligned(x, self.threshold(k, problem), self.log_imaginary[k].exp(), shift=k)
-        removed = least_squares - shrunk
-        details = [(x - shrunk) / rms(removed), removed / rms(removed)]
+        level = rms(x - shrunk)
+        details = [(x - shrunk) / level, (least_squares - shrunk) / rms(least_squares - shrunk)]
         channels = torch.stack([part for z in (shrunk, *details) for part in (z.real, z.imag)], dim=1)
         time = torch.full_like(problem.sigma, self.times[k])[:, None]
-        condition = torch.cat([time, problem.features(), start.level[:, :, 0].log10() + 1], dim=1)
         unet = self.prior if self.config.shared else self.prior[k]
-        correction = to_complex(unet(channels, condition))
-        return (shrunk - start.level * correction / (1 + mean_square(correction)).sqrt()) * phase
+        rest = unet(channels, torch.cat([time, problem.features()], dim=1))
+        return (shrunk - level * to_complex(rest)) * phase
 
-    def cascade(self, k: int, x: Tensor, mean: Tensor, start: Start, problem: Problem) -> Tensor:
+    def cascade(self, k: int, x: Tensor, mean: Tensor, problem: Problem) -> Tensor:
         """x^{k+1} from x^k and D, by the rule of the mode."""
         t, t_next = self.times[k : k + 2]
         operator, rhs = problem.operator, problem.rhs
         if self.config.mode == "posterior":
-            lamda = self.lamda(k, start, problem)
+            lamda = self.lamda(k, problem)
             x0hat = operator.solve(rhs + lamda * mean, lamda, mean, n_iters=self.config.n_cg)
             return step(x, x0hat, t, t_next)
         if self.config.mode == "paper":
@@ -170,19 +159,14 @@ class Unrolled(nn.Module):
         return x - eta * (operator.normal(x) - rhs) - w * (x - mean)
 
     def forward(self, problem: Problem) -> list[Tensor]:
-        start = self.start(problem)
-        states = [start.image]
+        least_squares, x = self.start(problem)
+        states = [x]
         for k in range(self.config.n_unrolls):
-            x = states[-1]
-            states.append(self.cascade(k, x, self.denoise(k, x, start, problem), start, problem))
+            x = self.cascade(k, x, self.denoise(k, x, least_squares, problem), problem)
+            states.append(x)
         return states
-
-
-def mean_square(x: Tensor) -> Tensor:
-    """Mean of |x|^2 over the image, `(batch, 1, 1)`."""
-    return (x.real**2 + x.imag**2).mean(dim=(-2, -1), keepdim=True)
 
 
 def rms(x: Tensor) -> Tensor:
     """Root mean square over the image, `(batch, 1, 1)`, with a gradient at zero."""
-    return (mean_square(x) + 1e-10).sqrt()
+    return torch.sqrt((x.real**2 + x.imag**2).mean(dim=(-2, -1), keepdim=True) + 1e-10)

@@ -9,6 +9,7 @@ import torch
 
 from mrikit.errors import DataError
 from mrikit.nets.unet import UNet
+from mrikit.physics.coils import edge_samples
 from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
 from mrikit.physics.sampling import undersample
@@ -180,6 +181,14 @@ def test_few_samples_have_the_noise_of_all_coils():
     kspace = np.zeros((32, 40, 8), np.complex64)
     kspace[:, :, 4] = rng.standard_normal((32, 40)) + 1j * rng.standard_normal((32, 40))
     assert noise_level(kspace) == pytest.approx(np.sqrt(2), rel=0.15)
+
+
+def test_the_noise_is_found_where_a_plane_mask_leaves_few_samples_at_the_ends():
+    """Under-sampled 8-fold, the ends of the readout hold fewer samples than tell 16 coils apart."""
+    full = scan((96, 96), coils=16, noise=0.002, seed=3).kspace[0]
+    few = undersample(full, mask((96, 96), 8, kind="poisson", seed=1))
+    assert edge_samples(few).shape[1] < 4 * 16
+    assert noise_level(few) == pytest.approx(noise_level(full), rel=0.3)
 
 
 @pytest.mark.parametrize("broken", ["dead", "repeated"])
