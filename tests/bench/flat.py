@@ -1,6 +1,6 @@
 """FLAT against the plain unrolled network and the paper's steps: same backbone, same other losses, same budget.
 
-    python tests/bench/flat.py OUT [--steps 500] [--seeds 3] [--study arms align robust] [--data DIR]
+    python tests/bench/flat.py OUT [--steps 300] [--seeds 3] [--study arms align robust] [--data DIR]
 
 arms     posterior steps, aligned with the path (flat); learned steps, not aligned (plain); the paper's steps (paper)
 align    flat, whose alignment weight is 0.1, with weights 0, 0.01, 1 and 2
@@ -70,7 +70,7 @@ def train(arm: Arm, seed: int, steps: int, out: Path, images: list[Path]) -> Pat
     weights = out / f"{arm.name.replace(' ', '-')}-{steps}-{seed}.safetensors"
     if not weights.with_suffix(".json").exists():  # the card is written last
         network = choose("flat", None, **arm.settings)
-        recipe = Recipe(steps, seed=seed, learning_rate=2e-3, warm_up=100, average=0.99)
+        recipe = Recipe(steps, seed=seed, learning_rate=1e-3, warm_up=100, average=0.99)
         unroll_train(images, weights, recipe=recipe, network=network, crop=32, resume=True, **arm.options)
     return weights
 
@@ -149,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--study", choices=STUDIES, nargs="+", default=list(STUDIES))
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("MRIKIT_DATA", "../shared/data")))
     args = parser.parse_args()
