@@ -39,6 +39,9 @@ from mrikit.unrolled.schedule import cascade_weights, step, step_weight, times
 from mrikit.unrolled.start import local_phase, shrink_aligned, wavelet_start
 
 MODES = ("posterior", "paper", "free")
+#: Its logarithm, in the scaled image's units squared. Simulated scans teach five times that, which on three real ones
+#: was 0.1 dB worse with lines and 0.4 dB with Poisson discs, 1.8 dB where there was next to no noise.
+LARGEST_MODEL_ERROR = -8.0
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Unrolled(nn.Module):
     def lamda(self, k: int, problem: Problem) -> Tensor:
         """Weight of D against the data at cascade k, `(batch, 1, 1)`."""
         trust = (self.log_trust[k] + problem.features() @ self.trust_slope).exp()
-        return ((problem.sigma**2 + self.log_model_error.exp()) * trust)[:, None, None]
+        return ((problem.sigma**2 + self.log_model_error.clamp(max=LARGEST_MODEL_ERROR).exp()) * trust)[:, None, None]
 
     def threshold(self, k: int, problem: Problem) -> Tensor:
         """theta_k, `(batch, 1, 1)`: higher for noisier and for faster scans."""

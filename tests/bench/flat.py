@@ -6,9 +6,10 @@ arms     posterior steps, aligned with the path (flat); learned steps, not align
 align    flat, whose alignment weight is 0.1, with weights 0, 0.01, 1 and 2
 robust   flat and plain trained on vertical equispaced masks alone, tested on horizontal, random and Poisson ones too
 
-The flow begins at the least-squares image. Networks are trained on the permissive images and simulated anatomy, and tested on held-back subjects at R = 4, 8 and
-12. OUT keeps the weights, so that a run that was cut off goes on where it was; STUDY.json, STUDY.png and STUDY.md, a
-table, are written at the end. PSNR is inside the 5 % mask; `rising` is the share of cascades that raise it.
+The flow begins at the least-squares image. Networks are trained on the permissive images and simulated anatomy, and
+tested on held-back subjects at R = 4, 8 and 12. OUT keeps the weights, so that a run that was cut off goes on where it
+was; STUDY.json, STUDY.png and STUDY.md, a table, are written at the end. PSNR is inside the 5 % mask; `rising` is the
+share of cascades that raise it.
 """
 
 from __future__ import annotations
