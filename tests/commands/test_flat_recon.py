@@ -182,8 +182,7 @@ def test_maps_come_from_the_acquired_centre_and_can_be_kept(recon, tmp_path: Pat
     maps = opened(tmp_path / "maps.h5")
     assert (maps.header.kind, maps.header.geometry) == ("maps", PLACED)
     np.testing.assert_array_equal(read(tmp_path / "maps.h5")[0], api.espirit(read(tmp_path / "under.npy")[0]))
-    # The start's hundred steps of thresholding let rounding grow.
-    assert relative(recon("--accel 4 --maps maps.h5 full.npy"), image) < 1e-3
+    assert relative(recon("--accel 4 --maps maps.h5 full.npy"), image) < 1e-4
     assert [step["command"][1] for step in history(tmp_path / "maps.h5")] == ["flat-recon"]
 
 
