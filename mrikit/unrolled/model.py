@@ -39,8 +39,8 @@ from mrikit.unrolled.schedule import cascade_weights, step, step_weight, times
 from mrikit.unrolled.start import local_phase, shrink_aligned, wavelet_start
 
 MODES = ("posterior", "paper", "free")
-#: Its logarithm, in the scaled image's units squared. Simulated scans teach five times that, which on three real ones
-#: was 0.1 dB worse with lines and 0.4 dB with Poisson discs, 1.8 dB where there was next to no noise.
+#: The most that log_model_error counts for. Simulated scans teach five times that much model error, which on three real
+#: ones was 0.1 dB worse with lines and 0.4 dB with Poisson discs, 1.8 dB where there was next to no noise.
 LARGEST_MODEL_ERROR = -8.0
 
 
