@@ -54,7 +54,7 @@ class Config(Settings):
     levels: int = 2
     n_cg: int = 6
     n_least_squares: int = 8
-    n_start: int = 30
+    n_start: int = 60
     mode: str = "posterior"
     shared: bool = True
 
@@ -72,9 +72,10 @@ class Config(Settings):
 class Problem:
     """One batch of scaled scans, as the network sees them.
 
-    operator: A, with maps `(batch, coil, y, x)`. rhs: A^H y `(batch, y, x)`.
+    operator: A, of virtual coils. rhs: A^H y `(batch, y, x)`.
     sigma, accel: `(batch,)`, the noise std in units of the scaled image, and N / sampled.
-    kspace, maps: y and S, `(batch, coil, y, x)`; kspace is an image along the axes that A does not transform.
+    kspace, maps: y and S, `(batch, coil, y, x)`, of the coils that measured; kspace is an image along the axes that A
+        does not transform.
     mask, centre: bool `(batch, 1, 1 or y, x)`, the samples taken, and those of the fully sampled centre.
     """
 

@@ -15,6 +15,7 @@ from mrikit.unrolled.model import Problem
 
 SCALE_QUANTILE = 0.99
 EDGES = (0.05, 0.1, 0.2)  # shares of the readout at either end in which the noise is looked for
+TAIL = 1e-4  # share of the maps' energy that virtual coils may leave out
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,29 @@ def standardise(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray) -> Scan:
     return Scan(kspace / np.float32(scale), maps, mask, scale, sigma / scale, transposed)
 
 
+def virtual_coils(kspace: torch.Tensor, maps: torch.Tensor, axes: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """K-space and maps `(batch, coil, y, x)` of the fewest virtual coils that hold all but `TAIL` of the maps' energy.
+
+    Rows that decouple, `axes` being `(-1,)`, have virtual coils of their own, and need half as many of them. The change
+    of coils is unitary, so A^H A and A^H y stay what they are, but for that share, and noise stays white. Geometric
+    coil compression, Zhang 2013, doi:10.1002/mrm.24267, found from the maps instead of the data.
+    """
+    rows, shape = (1 if -2 in axes else maps.shape[-2]), maps.shape[-2:]
+
+    def by_row(x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(2, (rows, -1)).flatten(3).transpose(1, 2)  # (batch, row, coil, sample)
+
+    grouped = by_row(maps)
+    energy, basis = torch.linalg.eigh(grouped @ grouped.mH)
+    energy = energy.clamp_min(0).sum(dim=(0, 1))
+    n_dropped = int((energy.cumsum(0) < TAIL * energy.sum()).sum())
+    if not n_dropped:
+        return kspace, maps
+    kept = basis[..., n_dropped:].mH
+    kspace, maps = ((kept @ by_row(x)).transpose(1, 2).reshape(len(x), -1, *shape) for x in (kspace, maps))
+    return kspace, maps
+
+
 def collate(scans: list[Scan], device: str = "cpu") -> Problem:
     """One `Problem` of scans that agree in matrix, number of coils and kind of mask."""
 
@@ -95,10 +119,11 @@ def collate(scans: list[Scan], device: str = "cpu") -> Problem:
 
     kspace, maps = batch([s.kspace for s in scans]), batch([s.maps for s in scans])
     mask = batch_masks([s.mask for s in scans])
-    operator = Sense(maps, mask, axes=scans[0].axes)
+    virtual_kspace, virtual_maps = virtual_coils(kspace, maps, scans[0].axes)
+    operator = Sense(virtual_maps, mask, axes=scans[0].axes)
     return Problem(
         operator,
-        operator.adjoint(kspace),
+        operator.adjoint(virtual_kspace),
         torch.tensor([s.sigma for s in scans], dtype=torch.float32, device=device).clamp_min(1e-5),
         torch.tensor([acceleration(s.mask) for s in scans], dtype=torch.float32, device=device),
         kspace,

@@ -15,6 +15,7 @@ from mrikit.physics.coils import require_fit
 from mrikit.physics.espirit import espirit
 from mrikit.physics.masks import mask as draw_mask
 from mrikit.physics.sampling import acceleration, is_complete, same_acceleration, sampling, undersample
+from mrikit.physics.sense import Sense
 from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.model import Problem
 from mrikit.unrolled.problem import Scan, collate, standardise
@@ -161,7 +162,8 @@ def rescale(x: torch.Tensor, scan: Scan) -> np.ndarray:
 def residuals(states: list[torch.Tensor], problem: Problem) -> list[float]:
     """||A x - y|| / ||y|| of every state."""
     y, norm = problem.kspace, torch.linalg.vector_norm
-    return [float(norm(problem.operator.forward(x) - y) / norm(y)) for x in states]
+    measure = Sense(problem.maps, problem.mask, axes=problem.operator.axes).forward
+    return [float(norm(measure(x) - y) / norm(y)) for x in states]
 
 
 def flat_recon(

@@ -41,10 +41,7 @@ def unit(x: Tensor) -> Tensor:
 
 
 def shrink_aligned(x: Tensor, threshold: Tensor, imaginary: Tensor | float, shift: int) -> Tensor:
-    """Wavelet shrinkage of `x` `(batch, y, x)`: its real part by `threshold`, the other by `imaginary` times that.
-
-    The two parts are shrunk on their own, unlike the magnitude in `wavelet.shrink`.
-    """
+    """Wavelet shrinkage of `x` `(batch, y, x)`: its real part by `threshold`, the other by `imaginary` times that."""
     threshold = threshold.expand(len(x), 1, 1)
     parts = shrink(torch.cat([x.real, x.imag]), torch.cat([threshold, threshold * imaginary]), shift=shift)
     return torch.complex(*parts.chunk(2))

@@ -53,12 +53,6 @@ def test_real_and_imaginary_parts_are_shrunk_by_their_own_thresholds():
     assert torch.allclose(shrink_aligned(x, threshold * 0, 2.0, shift=1), x, atol=1e-5)
 
 
-def test_shrinkage_of_a_real_image_is_that_of_a_complex_one_without_imaginary_part():
-    torch.manual_seed(0)
-    x, threshold = torch.randn(1, 18, 20), torch.full((1, 1, 1), 0.3)
-    assert torch.allclose(shrink(x, threshold), shrink(x + 0j, threshold).real, atol=1e-5)
-
-
 @pytest.mark.parametrize("kind", ["random", "poisson"])
 def test_it_is_nearer_to_the_truth_than_least_squares(kind):
     problem, truth = problem_of(kind)
