@@ -33,8 +33,8 @@ from torch import Tensor, nn
 
 from mrikit.nets.channels import to_complex
 from mrikit.nets.unet import UNet
-from mrikit.physics.sense import Sense
 from mrikit.unrolled.config import Settings
+from mrikit.unrolled.problem import Problem
 from mrikit.unrolled.schedule import cascade_weights, step, step_weight, times
 from mrikit.unrolled.start import local_phase, shrink_aligned, wavelet_start
 
@@ -66,31 +66,6 @@ class Config(Settings):
             self.require_number(name, low, high)
         self.require_choice("mode", *MODES)
         self.require_choice("shared", True, False)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One batch of scaled scans, as the network sees them.
-
-    operator: A, of virtual coils. rhs: A^H y `(batch, y, x)`.
-    sigma, accel: `(batch,)`, the noise std in units of the scaled image, and N / sampled.
-    kspace, maps: y and S, `(batch, coil, y, x)`, of the coils that measured; kspace is an image along the axes that A
-        does not transform.
-    mask, centre: bool `(batch, 1, 1 or y, x)`, the samples taken, and those of the fully sampled centre.
-    """
-
-    operator: Sense
-    rhs: Tensor
-    sigma: Tensor
-    accel: Tensor
-    kspace: Tensor
-    maps: Tensor
-    mask: Tensor
-    centre: Tensor
-
-    def features(self) -> Tensor:
-        """Noise and acceleration as numbers around zero, `(batch, 2)`; noise no lower than it is ever simulated."""
-        return torch.stack([self.sigma.clamp_min(1e-3).log10() / 2 + 1, self.accel.log() - 1.5], dim=1)
 
 
 class Unrolled(nn.Module):

@@ -1,4 +1,4 @@
-"""From measured k-space to what a network sees: scaled, its noise known, its rows decoupled where they can be."""
+"""One batch of scans, as a network sees them."""
 
 from __future__ import annotations
 
@@ -6,105 +6,36 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from mrikit.physics.coils import edge_samples
-from mrikit.physics.fourier import ifft2c
-from mrikit.physics.sampling import acceleration, calibration_extent, centre
+from mrikit.physics.sampling import acceleration
+from mrikit.physics.scan import Scan, virtual_coils
 from mrikit.physics.sense import Sense
-from mrikit.unrolled.model import Problem
-
-SCALE_QUANTILE = 0.99
-EDGES = (0.05, 0.1, 0.2)  # shares of the readout at either end in which the noise is looked for
-TAIL = 1e-4  # share of the maps' energy that virtual coils may leave out
 
 
 @dataclass(frozen=True)
-class Scan:
-    """One slice, ready for a network. Lines, where the mask is one of lines, run along x.
+class Problem:
+    """One batch of scaled scans, as the network sees them.
 
-    kspace, maps: `(coil, y, x)` complex64; kspace is already an image along y where the mask is `(x,)`.
-    scale: what kspace was divided by. sigma: noise std of a sample after that. transposed: y and x swapped.
+    operator: A, of virtual coils. rhs: A^H y `(batch, y, x)`.
+    sigma, accel: `(batch,)`, the noise std in units of the scaled image, and N / sampled.
+    kspace, maps: y and S, `(batch, coil, y, x)`, of the coils that measured; kspace is an image along the axes that A
+        does not transform.
+    mask, centre: bool `(batch, 1, 1 or y, x)`, the samples taken, and those of the fully sampled centre.
     """
 
-    kspace: np.ndarray
-    maps: np.ndarray
-    mask: np.ndarray
-    scale: float
-    sigma: float
-    transposed: bool = False
+    operator: Sense
+    rhs: Tensor
+    sigma: Tensor
+    accel: Tensor
+    kspace: Tensor
+    maps: Tensor
+    mask: Tensor
+    centre: Tensor
 
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """Axes that are still k-space."""
-        return (-1,) if self.mask.ndim == 1 else (-2, -1)
-
-    @property
-    def centre(self) -> np.ndarray:
-        """The fully sampled centre of `mask`, as a mask of the same shape."""
-        extent = calibration_extent(self.mask, n_y=1)[-self.mask.ndim :]
-        block = np.zeros_like(self.mask)
-        block[tuple(centre(n, length) for n, length in zip(self.mask.shape, extent, strict=True))] = True
-        return block
-
-    def rows(self, rows: slice) -> Scan:
-        """A band of rows of a scan with a mask of lines: an exact problem of its own, since rows decouple."""
-        return Scan(self.kspace[:, rows], self.maps[:, rows], self.mask, self.scale, self.sigma, self.transposed)
-
-
-def noise_level(kspace: np.ndarray) -> float:
-    """Noise std of a sample of k-space `(coil, y, x)`, from the ends of the readout.
-
-    Detail that is left there fills few of the coils' principal components, so those of the lower half are taken. On
-    simulated scans of 8 to 32 coils this is 0.8 to 1.5 times the truth, where the level of all is up to 11 times it.
-    The ends are made longer where they hold too few samples to tell the coils apart.
-    """
-    for fraction in EDGES:
-        edges = edge_samples(kspace, fraction).astype(np.complex128)
-        n_coils, n_samples = edges.shape
-        if n_samples >= 4 * n_coils:
-            break
-    else:
-        return float(np.sqrt(np.mean(np.abs(edges) ** 2)))
-    variances = np.linalg.eigvalsh(edges @ edges.conj().T / n_samples)
-    # Dead coils, and those that repeat others, leave components without any noise.
-    variances = variances[variances > 1e-9 * variances[-1]]
-    return float(np.sqrt(variances[: (len(variances) + 1) // 2].mean())) if len(variances) else 0.0
-
-
-def standardise(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray) -> Scan:
-    """The `Scan` of under-sampled k-space `(coil, y, x)`, maps of the same shape, and mask `(x,)` or `(y, x)`."""
-    transposed = mask.ndim == 2 and bool(np.all(mask == mask[:, :1]))
-    if transposed:
-        kspace, maps, mask = kspace.swapaxes(-1, -2), maps.swapaxes(-1, -2), mask[:, 0]
-    sigma = noise_level(kspace)
-    zero_filled = np.sum(np.conj(maps) * ifft2c(kspace), axis=0)
-    scale = float(np.quantile(np.abs(zero_filled), SCALE_QUANTILE)) or 1.0
-    if mask.ndim == 1:
-        kspace = ifft2c(kspace, axes=(-2,))
-    return Scan(kspace / np.float32(scale), maps, mask, scale, sigma / scale, transposed)
-
-
-def virtual_coils(kspace: torch.Tensor, maps: torch.Tensor, axes: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """K-space and maps `(batch, coil, y, x)` of the fewest virtual coils that hold all but `TAIL` of the maps' energy.
-
-    Rows that decouple, `axes` being `(-1,)`, have virtual coils of their own, and need half as many of them. The change
-    of coils is unitary, so A^H A and A^H y stay what they are, but for that share, and noise stays white. Geometric
-    coil compression, Zhang 2013, doi:10.1002/mrm.24267, found from the maps instead of the data.
-    """
-    rows, shape = (1 if -2 in axes else maps.shape[-2]), maps.shape[-2:]
-
-    def by_row(x: torch.Tensor) -> torch.Tensor:
-        return x.unflatten(2, (rows, -1)).flatten(3).transpose(1, 2)  # (batch, row, coil, sample)
-
-    grouped = by_row(maps)
-    energy, basis = torch.linalg.eigh(grouped @ grouped.mH)
-    energy = energy.clamp_min(0).sum(dim=(0, 1))
-    n_dropped = int((energy.cumsum(0) < TAIL * energy.sum()).sum())
-    if not n_dropped:
-        return kspace, maps
-    kept = basis[..., n_dropped:].mH
-    kspace, maps = ((kept @ by_row(x)).transpose(1, 2).reshape(len(x), -1, *shape) for x in (kspace, maps))
-    return kspace, maps
+    def features(self) -> Tensor:
+        """Noise and acceleration as numbers around zero, `(batch, 2)`; noise no lower than it is ever simulated."""
+        return torch.stack([self.sigma.clamp_min(1e-3).log10() / 2 + 1, self.accel.log() - 1.5], dim=1)
 
 
 def collate(scans: list[Scan], device: str = "cpu") -> Problem:

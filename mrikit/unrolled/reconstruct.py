@@ -10,15 +10,15 @@ import torch
 
 from mrikit import weights
 from mrikit.arrays import reuse_freed_memory
-from mrikit.errors import DataError, UsageError
+from mrikit.errors import DataError
 from mrikit.physics.coils import require_fit
 from mrikit.physics.espirit import espirit
-from mrikit.physics.masks import mask as draw_mask
-from mrikit.physics.sampling import acceleration, is_complete, same_acceleration, sampling, undersample
+from mrikit.physics.retrospective import Sampling
+from mrikit.physics.sampling import acceleration
+from mrikit.physics.scan import standardise
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.architectures import Network, build
-from mrikit.unrolled.model import Problem
-from mrikit.unrolled.problem import Scan, collate, standardise
+from mrikit.unrolled.problem import Problem, collate
 
 DEFAULT_MODEL = "flat-small"
 
@@ -71,56 +71,6 @@ def _load_model(model: str, _changed: int, device: str) -> Network:
     return network.to(device, memory_format=torch.channels_last).eval()
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How a fully sampled scan is under-sampled before a reconstruction sees it; `accel` None leaves it alone."""
-
-    accel: float | None = None
-    kind: str = "random"
-    acs: int | str = "auto"
-    axis: str = "x"
-    seed: int = 0
-
-    def keep(self, kspace: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The samples of one slice `(coil, y, x)` that may be seen, the others zero, and the mask of them.
-
-        Raises UsageError where `mask` and `accel` disagree, DataError where `accel` is asked of a scan that
-        was acquired with another one.
-        """
-        accel, acquired = self.accel, sampling(kspace)
-        if mask is not None:
-            if accel is not None and not same_acceleration(mask, accel):
-                raise UsageError(
-                    f"--accel {accel:g} disagrees with the mask, which has R = {acceleration(mask):.3g}",
-                    hint="with --mask, --accel is not needed",
-                )
-        elif accel is None:
-            return kspace, acquired
-        elif is_complete(acquired):
-            mask = self._draw(acquired, kspace.shape[-2:], accel)
-        elif same_acceleration(acquired, accel):
-            return kspace, acquired
-        else:
-            raise DataError(
-                f"k-space is already under-sampled, with R = {acceleration(acquired):.3g}; --accel {accel:g} disagrees",
-                hint="leave --accel out to reconstruct what was acquired",
-            )
-        return undersample(kspace, mask), mask & acquired
-
-    def _draw(self, acquired: np.ndarray, shape: tuple[int, int], accel: float) -> np.ndarray:
-        """A mask that leaves 1 / `accel` of the matrix.
-
-        Samples that fall on zero-padded edges, or on what partial Fourier left out, do not count: more are drawn.
-        """
-        asked = accel
-        for _ in range(10):
-            drawn = draw_mask(shape, max(1.0, asked), kind=self.kind, acs=self.acs, axis=self.axis, seed=self.seed)
-            if same_acceleration(drawn & acquired, accel):
-                break
-            asked *= accel / acceleration(drawn & acquired)
-        return drawn
-
-
 def reconstruct(
     kspace: np.ndarray,
     mask: np.ndarray | None = None,
@@ -149,14 +99,8 @@ def reconstruct(
     with torch.inference_mode():
         states = load_model(model, device)(problem)
         if trajectory:
-            path = Trajectory(np.stack([rescale(x, scan) for x in states]), residuals(states, problem))
-    return Result(rescale(states[-1], scan), maps, acceleration(acquired), scan.scale, path)
-
-
-def rescale(x: torch.Tensor, scan: Scan) -> np.ndarray:
-    """A state `(1, y, x)` of the network as an image `(y, x)` in the scale and orientation of the k-space."""
-    image = x[0].cpu().numpy() * np.float32(scan.scale)
-    return np.ascontiguousarray(image.T if scan.transposed else image)
+            path = Trajectory(scan.rescale(torch.cat(states).cpu().numpy()), residuals(states, problem))
+    return Result(scan.rescale(states[-1][0].cpu().numpy()), maps, acceleration(acquired), scan.scale, path)
 
 
 def residuals(states: list[torch.Tensor], problem: Problem) -> list[float]:

@@ -21,12 +21,12 @@ from mrikit.physics.masks import KINDS as MASK_KINDS
 from mrikit.physics.masks import LINE_KINDS, mask
 from mrikit.physics.phantom import coil_maps, noise, phase
 from mrikit.physics.sampling import centre, sampling, undersample
+from mrikit.physics.scan import Scan, standardise
 from mrikit.rng import generator
 from mrikit.train.data import Images, warp
 from mrikit.train.loader import load_ahead
 from mrikit.train.scans import Scans
-from mrikit.unrolled.model import Problem
-from mrikit.unrolled.problem import Scan, collate, standardise
+from mrikit.unrolled.problem import Problem, collate
 
 COILS = (1, 1, 2, 4, 6, 8, 8, 8, 8, 10, 12, 16, 20, 32)
 KINDS = (*LINE_KINDS, "poisson")

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mrikit.unrolled.model import Problem
 from mrikit.unrolled.objective import magnitude
+from mrikit.unrolled.problem import Problem
 
 
 class Validation:

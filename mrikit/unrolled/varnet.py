@@ -22,7 +22,7 @@ from mrikit.nets.norm_unet import NormUNet
 from mrikit.physics.fourier import ifft2c
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.config import Settings
-from mrikit.unrolled.model import Problem
+from mrikit.unrolled.problem import Problem
 from mrikit.unrolled.schedule import times
 
 

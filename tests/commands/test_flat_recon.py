@@ -17,8 +17,9 @@ from scans import PLACED, history, opened, read, save, simulated
 
 import mrikit as api
 from mrikit import weights
+from mrikit.physics.scan import standardise
 from mrikit.physics.sense import Sense
-from mrikit.unrolled.problem import collate, standardise
+from mrikit.unrolled.problem import collate
 from mrikit.unrolled.reconstruct import load_model
 
 if TYPE_CHECKING:

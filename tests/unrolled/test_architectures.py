@@ -16,11 +16,12 @@ from mrikit.physics.fourier import fft2c, ifft2c
 from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
 from mrikit.physics.sampling import undersample
+from mrikit.physics.scan import standardise
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.architectures import ARCHITECTURES, build, settings
 from mrikit.unrolled.objective import loss
 from mrikit.unrolled.presets import choose, names, preset
-from mrikit.unrolled.problem import collate, standardise
+from mrikit.unrolled.problem import collate
 from mrikit.unrolled.reconstruct import flat_recon, load_model
 from mrikit.unrolled.varnet import Cascade, SensitivityNetwork, unmasked
 

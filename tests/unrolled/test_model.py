@@ -9,14 +9,14 @@ import torch
 
 from mrikit.errors import DataError
 from mrikit.nets.unet import UNet
-from mrikit.physics.coils import edge_samples
 from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
 from mrikit.physics.sampling import undersample
+from mrikit.physics.scan import standardise
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.model import Config, Unrolled
 from mrikit.unrolled.objective import loss, magnitude, ssim
-from mrikit.unrolled.problem import collate, noise_level, standardise
+from mrikit.unrolled.problem import collate
 from mrikit.unrolled.schedule import step
 from mrikit.unrolled.start import local_phase, shrink_aligned
 
@@ -145,58 +145,6 @@ def test_rows_are_problems_of_their_own(brain):
     lamda = torch.full((1, 1, 1), 0.1)
     x = a.operator.solve(a.rhs, lamda, n_iters=80)
     assert torch.allclose(x[:, band], b.operator.solve(b.rhs, lamda, n_iters=80), atol=1e-4)
-
-
-def test_lines_along_y_are_lines_along_x_of_the_transposed_scan(brain):
-    lines = mask((48, 40), 3, axis="y", seed=1)
-    turned = standardise(undersample(brain.kspace[0], lines), brain.maps[0], lines)
-    assert turned.transposed
-    assert turned.mask.shape == (48,)
-    swapped = brain.kspace[0].swapaxes(-1, -2)
-    direct = standardise(undersample(swapped, lines[:, 0]), brain.maps[0].swapaxes(-1, -2), lines[:, 0])
-    assert np.allclose(turned.kspace, direct.kspace, atol=1e-5)
-
-
-def test_noise_level_finds_the_noise():
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal((4, 200, 100)) + 1j * rng.standard_normal((4, 200, 100))
-    kspace = (0.3 * noise).astype(np.complex64)
-    kspace[:, 95:105] *= 500
-    assert noise_level(kspace) == pytest.approx(0.3 * np.sqrt(2), rel=0.05)
-
-
-def test_detail_at_the_ends_of_the_readout_is_not_noise():
-    """A low-resolution scan has signal up to its edges, which is the same few combinations of coils everywhere."""
-    low = scan((48, 40), coils=16, noise=0.002, seed=3)
-    noisefree = scan((48, 40), coils=16, noise=0, seed=3)
-    truth = np.sqrt(np.mean(np.abs(low.kspace - noisefree.kspace) ** 2))
-    ends = low.kspace[0][:, [0, 1, -2, -1]]
-    assert np.sqrt(np.mean(np.abs(ends) ** 2)) > 2.5 * truth
-    assert 0.6 * truth < noise_level(low.kspace[0]) < 1.6 * truth
-
-
-def test_few_samples_have_the_noise_of_all_coils():
-    """Of fewer samples than coils some principal components are zero, which says nothing about noise."""
-    rng = np.random.default_rng(0)
-    kspace = np.zeros((32, 40, 8), np.complex64)
-    kspace[:, :, 4] = rng.standard_normal((32, 40)) + 1j * rng.standard_normal((32, 40))
-    assert noise_level(kspace) == pytest.approx(np.sqrt(2), rel=0.15)
-
-
-def test_the_noise_is_found_where_a_plane_mask_leaves_few_samples_at_the_ends():
-    """Under-sampled 8-fold, the ends of the readout hold fewer samples than tell 16 coils apart."""
-    full = scan((96, 96), coils=16, noise=0.002, seed=3).kspace[0]
-    few = undersample(full, mask((96, 96), 8, kind="poisson", seed=1))
-    assert edge_samples(few).shape[1] < 4 * 16
-    assert noise_level(few) == pytest.approx(noise_level(full), rel=0.3)
-
-
-@pytest.mark.parametrize("broken", ["dead", "repeated"])
-def test_broken_coils_leave_the_noise_what_it_is(broken):
-    rng = np.random.default_rng(0)
-    noise = (rng.standard_normal((4, 100, 60)) + 1j * rng.standard_normal((4, 100, 60))).astype(np.complex64)
-    kspace = np.concatenate([noise, noise * (0 if broken == "dead" else 1)])
-    assert noise_level(kspace) == pytest.approx(np.sqrt(2 if broken == "dead" else 4), rel=0.1)
 
 
 @pytest.mark.parametrize(("mode", "shared"), [("posterior", True), ("paper", True), ("free", True), ("free", False)])

@@ -11,7 +11,8 @@ from mrikit.nets.wavelet import shrink
 from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
 from mrikit.physics.sampling import undersample
-from mrikit.unrolled.problem import collate, standardise
+from mrikit.physics.scan import standardise
+from mrikit.unrolled.problem import collate
 from mrikit.unrolled.start import local_phase, shrink_aligned, unit, wavelet_start
 
 

@@ -47,7 +47,8 @@ def flat_recon(
     in the scan's own units and geometry, as mvue's is, and so are the states of --trajectory (slice, state, y, x),
     of which `mrikit metrics --plot` shows the quality. --json tells how far each is from the data.
     """
-    from mrikit.unrolled.reconstruct import Sampling, load_model, reconstruct
+    from mrikit.physics.retrospective import Sampling
+    from mrikit.unrolled.reconstruct import load_model, reconstruct
 
     network = load_model(model, run.device)  # a wrong one is found out before the scan is read
     how = Sampling(accel, mask_kind, acs, axis, run.seed)

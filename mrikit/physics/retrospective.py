@@ -1,0 +1,61 @@
+"""Retrospective under-sampling: what a method may see of a scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrikit.errors import DataError, UsageError
+from mrikit.physics.masks import mask as draw_mask
+from mrikit.physics.sampling import acceleration, is_complete, same_acceleration, sampling, undersample
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a fully sampled scan is under-sampled before a reconstruction sees it; `accel` None leaves it alone."""
+
+    accel: float | None = None
+    kind: str = "random"
+    acs: int | str = "auto"
+    axis: str = "x"
+    seed: int = 0
+
+    def keep(self, kspace: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The samples of one slice `(coil, y, x)` that may be seen, the others zero, and the mask of them.
+
+        Raises UsageError where `mask` and `accel` disagree, DataError where `accel` is asked of a scan that
+        was acquired with another one.
+        """
+        accel, acquired = self.accel, sampling(kspace)
+        if mask is not None:
+            if accel is not None and not same_acceleration(mask, accel):
+                raise UsageError(
+                    f"--accel {accel:g} disagrees with the mask, which has R = {acceleration(mask):.3g}",
+                    hint="with --mask, --accel is not needed",
+                )
+        elif accel is None:
+            return kspace, acquired
+        elif is_complete(acquired):
+            mask = self._draw(acquired, kspace.shape[-2:], accel)
+        elif same_acceleration(acquired, accel):
+            return kspace, acquired
+        else:
+            raise DataError(
+                f"k-space is already under-sampled, with R = {acceleration(acquired):.3g}; --accel {accel:g} disagrees",
+                hint="leave --accel out to reconstruct what was acquired",
+            )
+        return undersample(kspace, mask), mask & acquired
+
+    def _draw(self, acquired: np.ndarray, shape: tuple[int, int], accel: float) -> np.ndarray:
+        """A mask that leaves 1 / `accel` of the matrix.
+
+        Samples that fall on zero-padded edges, or on what partial Fourier left out, do not count: more are drawn.
+        """
+        asked = accel
+        for _ in range(10):
+            drawn = draw_mask(shape, max(1.0, asked), kind=self.kind, acs=self.acs, axis=self.axis, seed=self.seed)
+            if same_acceleration(drawn & acquired, accel):
+                break
+            asked *= accel / acceleration(drawn & acquired)
+        return drawn

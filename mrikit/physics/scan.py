@@ -1,0 +1,114 @@
+"""One slice as iterative methods want it: scaled, its noise known, its rows decoupled where they can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrikit.arrays import Array, namespace
+from mrikit.physics.coils import edge_samples
+from mrikit.physics.fourier import Axes, ifft2c
+from mrikit.physics.sampling import calibration_extent, centre
+
+SCALE_QUANTILE = 0.99
+EDGES = (0.05, 0.1, 0.2)  # shares of the readout at either end in which the noise is looked for
+TAIL = 1e-4  # share of the maps' energy that virtual coils may leave out
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One slice, ready for a network. Lines, where the mask is one of lines, run along x.
+
+    kspace, maps: `(coil, y, x)` complex64; kspace is already an image along y where the mask is `(x,)`.
+    scale: what kspace was divided by. sigma: noise std of a sample after that. transposed: y and x swapped.
+    """
+
+    kspace: np.ndarray
+    maps: np.ndarray
+    mask: np.ndarray
+    scale: float
+    sigma: float
+    transposed: bool = False
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Axes that are still k-space."""
+        return (-1,) if self.mask.ndim == 1 else (-2, -1)
+
+    @property
+    def centre(self) -> np.ndarray:
+        """The fully sampled centre of `mask`, as a mask of the same shape."""
+        extent = calibration_extent(self.mask, n_y=1)[-self.mask.ndim :]
+        block = np.zeros_like(self.mask)
+        block[tuple(centre(n, length) for n, length in zip(self.mask.shape, extent, strict=True))] = True
+        return block
+
+    def rows(self, rows: slice) -> Scan:
+        """A band of rows of a scan with a mask of lines: an exact problem of its own, since rows decouple."""
+        return Scan(self.kspace[:, rows], self.maps[:, rows], self.mask, self.scale, self.sigma, self.transposed)
+
+    def rescale(self, image: np.ndarray) -> np.ndarray:
+        """`image` `(..., y, x)` of this scan in the scale and orientation of the k-space that was measured."""
+        image = image * np.float32(self.scale)
+        return np.ascontiguousarray(image.swapaxes(-1, -2) if self.transposed else image)
+
+
+def noise_level(kspace: np.ndarray) -> float:
+    """Noise std of a sample of k-space `(coil, y, x)`, from the ends of the readout.
+
+    Detail that is left there fills few of the coils' principal components, so those of the lower half are taken. On
+    simulated scans of 8 to 32 coils this is 0.8 to 1.5 times the truth, where the level of all is up to 11 times it.
+    The ends are made longer where they hold too few samples to tell the coils apart.
+    """
+    for fraction in EDGES:
+        edges = edge_samples(kspace, fraction).astype(np.complex128)
+        n_coils, n_samples = edges.shape
+        if n_samples >= 4 * n_coils:
+            break
+    else:
+        return float(np.sqrt(np.mean(np.abs(edges) ** 2)))
+    variances = np.linalg.eigvalsh(edges @ edges.conj().T / n_samples)
+    # Dead coils, and those that repeat others, leave components without any noise.
+    variances = variances[variances > 1e-9 * variances[-1]]
+    return float(np.sqrt(variances[: (len(variances) + 1) // 2].mean())) if len(variances) else 0.0
+
+
+def standardise(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray) -> Scan:
+    """The `Scan` of under-sampled k-space `(coil, y, x)`, maps of the same shape, and mask `(x,)` or `(y, x)`."""
+    transposed = mask.ndim == 2 and bool(np.all(mask == mask[:, :1]))
+    if transposed:
+        kspace, maps, mask = kspace.swapaxes(-1, -2), maps.swapaxes(-1, -2), mask[:, 0]
+    sigma = noise_level(kspace)
+    zero_filled = np.sum(np.conj(maps) * ifft2c(kspace), axis=0)
+    scale = float(np.quantile(np.abs(zero_filled), SCALE_QUANTILE)) or 1.0
+    if mask.ndim == 1:
+        kspace = ifft2c(kspace, axes=(-2,))
+    return Scan(kspace / np.float32(scale), maps, mask, scale, sigma / scale, transposed)
+
+
+def virtual_coils(kspace: Array, maps: Array, axes: Axes) -> tuple[Array, Array]:
+    """K-space and maps `(batch, coil, y, x)` of the fewest virtual coils that hold all but `TAIL` of the maps' energy.
+
+    Rows that decouple, `axes` being `(-1,)`, have virtual coils of their own, and need half as many of them. The change
+    of coils is unitary, so A^H A and A^H y stay what they are, but for that share, and noise stays white. Geometric
+    coil compression, Zhang 2013, doi:10.1002/mrm.24267, found from the maps instead of the data.
+    """
+    xp = namespace(kspace, maps)
+    n_batch, n_coils, n_y, n_x = maps.shape
+    n_rows = 1 if -2 in axes else n_y
+
+    def by_row(x: Array) -> Array:
+        return xp.permute_dims(xp.reshape(x, (n_batch, n_coils, n_rows, -1)), (0, 2, 1, 3))
+
+    grouped = by_row(maps)
+    energy, basis = xp.linalg.eigh(grouped @ xp.conj(grouped).mT)
+    energy = xp.sum(energy, axis=(0, 1))
+    n_dropped = int(xp.sum(xp.astype(xp.cumulative_sum(energy) < TAIL * xp.sum(energy), xp.int32)))
+    if not n_dropped:
+        return kspace, maps
+    kept = xp.conj(basis[..., n_dropped:]).mT
+    kspace, maps = (
+        xp.reshape(xp.permute_dims(kept @ by_row(x), (0, 2, 1, 3)), (n_batch, -1, n_y, n_x)) for x in (kspace, maps)
+    )
+    return kspace, maps

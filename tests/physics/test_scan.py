@@ -1,0 +1,116 @@
+"""A slice is brought to unit scale, its noise is found, and its coils are told in fewer virtual ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from mrikit.physics.coils import edge_samples
+from mrikit.physics.masks import mask
+from mrikit.physics.phantom import scan
+from mrikit.physics.sampling import undersample
+from mrikit.physics.scan import TAIL, noise_level, standardise, virtual_coils
+from mrikit.physics.sense import Sense
+
+
+@pytest.fixture(scope="module")
+def brain():
+    return scan((48, 40), coils=8, noise=0.01, seed=3)
+
+
+@pytest.mark.parametrize("shape", [(48, 40), (40, 48)])
+@pytest.mark.parametrize("lines_along_y", [False, True])
+def test_rescale_undoes_scale_and_orientation(shape, lines_along_y):
+    full = scan(shape, coils=4, noise=0.01, seed=3)
+    lines = mask(shape, 3, axis="y" if lines_along_y else "x", seed=1)
+    one = standardise(undersample(full.kspace[0], lines), full.maps[0], lines)
+    assert one.transposed == lines_along_y
+    inside = np.quantile(np.abs(np.sum(one.maps.conj() * coil_images(one), axis=0)), 0.99)
+    assert inside == pytest.approx(1, rel=1e-4)
+    image = full.image[0].T if lines_along_y else full.image[0]
+    assert np.allclose(one.rescale(image / np.float32(one.scale)), full.image[0], rtol=1e-5)
+    assert one.rescale(np.stack([image, image])).shape == (2, *shape)
+
+
+def coil_images(one):
+    """Of a scan with a mask of lines: image along y already."""
+    return Sense(np.ones_like(one.maps[:, None]), one.mask, axes=(-1,)).adjoint(one.kspace[:, None])
+
+
+@pytest.mark.parametrize("xp", [np, torch])
+@pytest.mark.parametrize("axes", [(-1,), (-2, -1)])
+def test_virtual_coils_leave_the_problem_what_it_is(brain, xp, axes):
+    sampled = mask((48, 40), 4, kind="random" if axes == (-1,) else "poisson", seed=1)
+    one = standardise(undersample(brain.kspace[0], sampled), brain.maps[0], sampled)
+    # As many coils again that repeat the others: at least half of them say nothing new.
+    kspace, maps = (xp.asarray(np.concatenate([a, a])[None] / np.sqrt(2).astype("f")) for a in (one.kspace, one.maps))
+    few_kspace, few_maps = virtual_coils(kspace, maps, axes)
+    assert few_kspace.shape == few_maps.shape
+    assert few_maps.shape[1] <= (5 if axes == (-1,) else 8)
+    lost = 1 - float((abs(few_maps) ** 2).sum() / (abs(maps) ** 2).sum())
+    assert 0 <= lost + 1e-6 < TAIL + 2e-6
+    image = xp.asarray(brain.image / np.float32(one.scale))
+    whole, few = (Sense(m, xp.asarray(sampled), axes=axes) for m in (maps, few_maps))
+    for ours, theirs in (
+        (few.normal(image), whole.normal(image)),
+        (few.adjoint(few_kspace), whole.adjoint(kspace)),
+    ):
+        assert float(abs(ours - theirs).max()) < 0.01 * float(abs(theirs).max())
+
+
+def test_virtual_coils_are_the_coils_where_all_are_needed(brain):
+    kspace, maps = brain.kspace[:, :2], brain.maps[:, :2]
+    assert virtual_coils(kspace, maps, (-2, -1))[1] is maps
+    empty = np.zeros_like(maps)
+    assert virtual_coils(kspace, empty, (-1,))[1] is empty
+
+
+def test_lines_along_y_are_lines_along_x_of_the_transposed_scan(brain):
+    lines = mask((48, 40), 3, axis="y", seed=1)
+    turned = standardise(undersample(brain.kspace[0], lines), brain.maps[0], lines)
+    assert turned.transposed
+    assert turned.mask.shape == (48,)
+    swapped = brain.kspace[0].swapaxes(-1, -2)
+    direct = standardise(undersample(swapped, lines[:, 0]), brain.maps[0].swapaxes(-1, -2), lines[:, 0])
+    assert np.allclose(turned.kspace, direct.kspace, atol=1e-5)
+
+
+def test_noise_level_finds_the_noise():
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((4, 200, 100)) + 1j * rng.standard_normal((4, 200, 100))
+    kspace = (0.3 * noise).astype(np.complex64)
+    kspace[:, 95:105] *= 500
+    assert noise_level(kspace) == pytest.approx(0.3 * np.sqrt(2), rel=0.05)
+
+
+def test_detail_at_the_ends_of_the_readout_is_not_noise():
+    """A low-resolution scan has signal up to its edges, which is the same few combinations of coils everywhere."""
+    low = scan((48, 40), coils=16, noise=0.002, seed=3)
+    noisefree = scan((48, 40), coils=16, noise=0, seed=3)
+    truth = np.sqrt(np.mean(np.abs(low.kspace - noisefree.kspace) ** 2))
+    ends = low.kspace[0][:, [0, 1, -2, -1]]
+    assert np.sqrt(np.mean(np.abs(ends) ** 2)) > 2.5 * truth
+    assert 0.6 * truth < noise_level(low.kspace[0]) < 1.6 * truth
+
+
+def test_few_samples_have_the_noise_of_all_coils():
+    """Of fewer samples than coils some principal components are zero, which says nothing about noise."""
+    rng = np.random.default_rng(0)
+    kspace = np.zeros((32, 40, 8), np.complex64)
+    kspace[:, :, 4] = rng.standard_normal((32, 40)) + 1j * rng.standard_normal((32, 40))
+    assert noise_level(kspace) == pytest.approx(np.sqrt(2), rel=0.15)
+
+
+def test_the_noise_is_found_where_a_plane_mask_leaves_few_samples_at_the_ends():
+    """Under-sampled 8-fold, the ends of the readout hold fewer samples than tell 16 coils apart."""
+    full = scan((96, 96), coils=16, noise=0.002, seed=3).kspace[0]
+    few = undersample(full, mask((96, 96), 8, kind="poisson", seed=1))
+    assert edge_samples(few).shape[1] < 4 * 16
+    assert noise_level(few) == pytest.approx(noise_level(full), rel=0.3)
+
+
+@pytest.mark.parametrize("broken", ["dead", "repeated"])
+def test_broken_coils_leave_the_noise_what_it_is(broken):
+    rng = np.random.default_rng(0)
+    noise = (rng.standard_normal((4, 100, 60)) + 1j * rng.standard_normal((4, 100, 60))).astype(np.complex64)
+    kspace = np.concatenate([noise, noise * (0 if broken == "dead" else 1)])
+    assert noise_level(kspace) == pytest.approx(np.sqrt(2 if broken == "dead" else 4), rel=0.1)
