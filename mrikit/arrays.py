@@ -13,7 +13,6 @@ import numpy as np
 
 from mrikit.errors import TemporaryError, UsageError
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 Array = Any  # a NumPy, CuPy or torch array: the array API has no common type to name
 
 
@@ -49,21 +48,6 @@ def resolve_device(name: str) -> str:
         f"--device {name}: {f'only {count} CUDA device(s)' if count else 'no CUDA device'} can be used here",
         hint="`mrikit doctor` says why; --device cpu always works",
     )
-
-
-def reuse_freed_memory() -> None:
-    """Have the C library keep large freed arrays for the next ones instead of handing them back to the system.
-
-    Taking them anew, page by page, was 40 % of the time of `flat-recon`. glibc only; elsewhere nothing changes.
-    """
-    import ctypes
-
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    mallopt(M_MMAP_THRESHOLD, 2**30)
-    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def to_device(array: np.ndarray, device: str) -> Array:

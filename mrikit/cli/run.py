@@ -294,10 +294,6 @@ class Run:
     # the frame
 
     def __enter__(self) -> Run:
-        if "threads" in self.uses:  # then it computes, and on large arrays
-            from mrikit.arrays import reuse_freed_memory
-
-            reuse_freed_memory()
         self._stack.enter_context(limited_threads(self.settings.threads))
         self._stack.enter_context(warnings.catch_warnings())
         self._filter_warnings()

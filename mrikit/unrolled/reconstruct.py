@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from mrikit import weights
-from mrikit.arrays import reuse_freed_memory
 from mrikit.errors import DataError
 from mrikit.physics.coils import require_fit
 from mrikit.physics.espirit import espirit
@@ -57,7 +56,6 @@ def load_model(model: str = DEFAULT_MODEL, device: str = "cpu") -> Network:
 
 @lru_cache(maxsize=4)
 def _load_model(model: str, _changed: int, device: str) -> Network:
-    reuse_freed_memory()
     tensors, card = weights.load(model)
     try:
         # On the meta device a network takes no memory, whatever sizes the card claims.
