@@ -13,13 +13,24 @@ from mrikit.physics.sampling import acceleration, is_complete, same_acceleration
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a fully sampled scan is under-sampled before a reconstruction sees it; `accel` None leaves it alone."""
+    """How a fully sampled scan is under-sampled before a reconstruction sees it; `accel` None leaves it alone.
+
+    Raises UsageError where the rest says how, and `accel` does not say that.
+    """
 
     accel: float | None = None
     kind: str = "random"
     acs: int | str = "auto"
     axis: str = "x"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for option, name in (("--mask-kind", "kind"), ("--acs", "acs"), ("--axis", "axis")):
+            value = getattr(self, name)
+            if self.accel is None and value != getattr(Sampling, name):
+                raise UsageError(
+                    f"{option} {value} says how --accel under-samples, which is not given", hint="give --accel too"
+                )
 
     def keep(self, kspace: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The samples of one slice `(coil, y, x)` that may be seen, the others zero, and the mask of them.

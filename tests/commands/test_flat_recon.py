@@ -112,6 +112,15 @@ def test_a_mask_that_agrees_with_accel_is_fine_and_one_that_disagrees_is_a_usage
     assert not (tmp_path / "not.npy").exists()
 
 
+@pytest.mark.parametrize("words", ["--mask-kind poisson", "--acs 12", "--axis y", "--mask mask.npy --axis y"])
+def test_saying_how_accel_undersamples_without_it_is_a_usage_error(mrikit: Mrikit, tmp_path: Path, words: str) -> None:
+    result = mrikit("flat-recon", *words.split(), "full.npy", "out.npy")
+
+    assert result.code == 2
+    assert "which is not given" in result.stderr
+    assert not (tmp_path / "out.npy").exists()
+
+
 def test_a_full_scan_without_accel_is_reconstructed_as_it_is(mrikit: Mrikit) -> None:
     result = mrikit("flat-recon", "full.npy", "out.npy")
 
