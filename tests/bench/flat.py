@@ -3,7 +3,7 @@
     python tests/bench/flat.py OUT [--steps 700] [--seeds 3] [--study arms align robust] [--data DIR]
 
 arms     posterior steps, aligned with the path (flat); learned steps, not aligned (plain); the paper's steps (paper)
-align    flat, whose alignment weight is 0.1, with weights 0 and 1: steps that are fixed, with and without the alignment
+align    flat, whose alignment weight is 0.1, with weights 0 and 1, and plain with and without it: what alignment does alone
 robust   flat and plain trained on vertical equispaced masks alone, tested on horizontal, random and Poisson ones too
 
 The flow begins at the least-squares image. Networks are trained on the permissive images and simulated anatomy, and
@@ -57,7 +57,12 @@ PAPER = Arm("paper", {"mode": "paper"})
 VERTICAL = {"mask_kinds": ("equispaced",), "accels": (4.0, 8.0)}
 STUDIES = {
     "arms": (FLAT, PLAIN, PAPER),
-    "align": (FLAT, *(Arm(f"align {w:g}", {}, {"align_weight": w}) for w in (0.0, 1.0))),
+    "align": (
+        FLAT,
+        *(Arm(f"flat {w:g}", {}, {"align_weight": w}) for w in (0.0, 1.0)),
+        PLAIN,
+        Arm("plain aligned", PLAIN.settings),
+    ),
     "robust": tuple(Arm(f"{a.name} vertical", a.settings, a.options | VERTICAL) for a in (FLAT, PLAIN)),
 }
 #: what each study is tested on: kind of mask and axis of its lines
