@@ -3,7 +3,7 @@
     python tests/bench/flat.py OUT [--steps 700] [--seeds 3] [--study arms align robust] [--data DIR]
 
 arms     posterior steps, aligned with the path (flat); learned steps, not aligned (plain); the paper's steps (paper)
-align    flat, whose alignment weight is 0.1, with weights 0 and 1, and plain with and without it: what alignment does alone
+align    flat, whose alignment weight is 0.1, with weights 0 and 1; plain with and without: what it does alone
 robust   flat and plain trained on vertical equispaced masks alone, tested on horizontal, random and Poisson ones too
 
 The flow begins at the least-squares image. Networks are trained on the permissive images and simulated anatomy, and
