@@ -65,7 +65,7 @@ ANY_ARRAY = ("fourier", "sense", "cg", "coils", "espirit")
 #: the only places that open files
 OPENERS = (
     "io/", "weights/", "train/collect.py", "train/scans.py", "train/checkpoint.py", "train/loop.py",
-    "unrolled/presets/",
+    "train/presets.py",
     "score/checkpoint.py", "evaluate/figures.py", "evaluate/report.py", "cli/", "arrays.py",
 )  # fmt: skip
 

@@ -67,9 +67,10 @@ def unroll_train(
     """
     from mrikit.evaluate import figures
     from mrikit.train.loop import Recipe
+    from mrikit.train.run import Watcher, require_apart
     from mrikit.unrolled.presets import choose
     from mrikit.unrolled.simulate import KINDS
-    from mrikit.unrolled.training import Watcher, require_apart, unroll_train
+    from mrikit.unrolled.training import unroll_train
 
     if steps is not None and epochs is not None:
         raise UsageError("--steps and --epochs contradict each other", hint="give one of them")
