@@ -150,3 +150,10 @@ def tissue_phase(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     curve = np.interp(image, knots, rng.normal(0, 10 ** rng.uniform(-1.3, 0.0), len(knots)))
     texture = gaussian_filter(rng.standard_normal(image.shape, dtype=np.float32), 10 ** rng.uniform(-0.1, 0.9))
     return curve + 10 ** rng.uniform(-2.0, -0.6) * texture / texture.std()
+
+
+def band(energy: np.ndarray, height: int, rng: np.random.Generator) -> slice:
+    """`height` rows around one drawn by its energy, so that few bands show nothing but air."""
+    middle = rng.choice(len(energy), p=energy / energy.sum())
+    top = int(np.clip(middle - height // 2, 0, len(energy) - height))
+    return slice(top, top + height)

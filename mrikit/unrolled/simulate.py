@@ -23,7 +23,7 @@ from mrikit.physics.phantom import coil_maps, noise
 from mrikit.physics.sampling import centre, sampling, undersample
 from mrikit.physics.scan import Scan, standardise
 from mrikit.rng import generator
-from mrikit.train.data import Images
+from mrikit.train.data import Images, band
 from mrikit.train.loader import load_ahead
 from mrikit.train.scans import Scans
 from mrikit.unrolled.problem import Problem, collate
@@ -134,13 +134,6 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
         scans.append(scan)
         targets.append(image)
     return scans, targets
-
-
-def band(energy: np.ndarray, height: int, rng: np.random.Generator) -> slice:
-    """`height` rows around one drawn by its energy, so that few bands show nothing but air."""
-    middle = rng.choice(len(energy), p=energy / energy.sum())
-    top = int(np.clip(middle - height // 2, 0, len(energy) - height))
-    return slice(top, top + height)
 
 
 class Stream(Dataset):
