@@ -28,9 +28,7 @@ class Mixture(Prior):
 
     def __init__(self, means: Tensor, weights: Tensor, tau: float) -> None:
         super().__init__()
-        self.register_buffer("means", means)
-        self.register_buffer("weights", weights / weights.sum())
-        self.tau = tau
+        self.means, self.weights, self.tau = means, weights, tau
 
     def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         noise = column(sigma, x)[..., None] ** 2

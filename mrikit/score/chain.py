@@ -1,4 +1,4 @@
-"""What all samplers share: random numbers of every sample's own, the walk through the levels, calls that are counted."""
+"""What all samplers share: random numbers of each sample's own, the walk through the levels, calls that are counted."""
 
 from __future__ import annotations
 

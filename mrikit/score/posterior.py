@@ -43,7 +43,7 @@ class Posterior:
     ) -> Tensor:
         """argmin_z ||A z - y||^2 / sigma^2 + ||z - mean||^2 / spread^2, by conjugate gradients from `start`.
 
-        That is `mean` by default: from there, what A does not measure is exact at once. noise: A^H of what is added to y.
+        By default `mean`: from there, what A does not measure is exact at once. noise: A^H of what is added to y.
         """
         lamda = (self.sigma / spread) ** 2
         rhs = self.rhs + noise + lamda * mean

@@ -75,14 +75,15 @@ def score_train(
         learned = gather(files, simulated) if first else None
         kept = gather(validate, 0.0) if first and validate else None
         distributed.wait()  # then the others find the MVUE images in the cache
-        patches = Patches((learned or gather(files, simulated)).images, crop, per_image)
+        learned = learned or gather(files, simulated)
+        patches = Patches(learned.images, crop, per_image)
         validation = None
         if kept:
             held_back = Stream(Patches(kept.images, crop, 1), 0, "validate")
             validation = Validation(held_back.items(range(N_VALIDATION), device, n_workers=0))
         terms = {
             "train": [f.name for f in files],
-            "skipped": list(learned.skipped) if learned else [],
+            "skipped": list(learned.skipped),
             "simulated_anatomy": simulated,
             "crop": crop,
             "patches_per_image": per_image,

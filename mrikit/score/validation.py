@@ -30,7 +30,7 @@ class Validation:
         self.images: dict[str, np.ndarray] = {}
 
     def __call__(self, prior: Prior) -> dict[str, float]:
-        """`validation`, the loss of arXiv 2206.00364 as a mean over `LEVELS`; PSNR in dB of images at `SHOWN`, and before."""
+        """`validation`: the loss of arXiv 2206.00364, mean over `LEVELS`. PSNR in dB at `SHOWN`, denoised and not."""
         losses, scores = [], []
         for image, noise in zip(self.items, self.noise, strict=True):
             for level in LEVELS:

@@ -47,8 +47,8 @@ def collect(
 
     A broken file in a folder is named by `warn` and left out, and so is a slice of k-space that is empty or
     under-sampled; with `strict` either is an error. A file that `paths` names itself must not be broken. Files count
-    by `Volume.weight`; `simulated` is the share of simulated anatomy, `as_measured` that of draws from a file of k-space
-    that are to be measured k-space, not its image. `cache`: folder for the MVUE images of k-space.
+    by `Volume.weight`; `simulated` is the share of simulated anatomy, `as_measured` that of draws from a file of
+    k-space which take it as it is, not its image. `cache`: folder for the MVUE images of k-space.
 
     Raises MissingInputError for a folder without a file of a known format, DataError where none of them can be
     learned from, and for a file what reading it raises.
