@@ -96,7 +96,7 @@ class Chain:
         return self._complex([g.standard_normal((*shape, 2), dtype=np.float32) for g in self.streams])
 
     def _complex(self, arrays: list[np.ndarray]) -> Tensor:
-        return torch.view_as_complex(torch.from_numpy(np.stack(arrays))).to(self.posterior.rhs.device)
+        return torch.from_numpy(np.stack(arrays).view(np.complex64)[..., 0]).to(self.posterior.rhs.device)
 
 
 def streams(seed: int, slice_: int, samples: range) -> list[np.random.Generator]:
