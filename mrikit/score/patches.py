@@ -57,10 +57,10 @@ class Stream(Dataset):
     def __init__(self, patches: Patches, seed: int, name: str = "train") -> None:
         self.patches, self.seed, self.name = patches, seed, name
 
-    def __getitem__(self, number: int) -> np.ndarray:
-        return self.patches.draw(generator(self.seed, f"score/{self.name}", number))
+    def __getitem__(self, number: int) -> Tensor:
+        return torch.from_numpy(self.patches.draw(generator(self.seed, f"score/{self.name}", number)))
 
     def items(self, numbers: range, device: str = "cpu", n_workers: int = 1) -> Generator[Tensor, None, None]:
         """The items of these numbers, `(patch, y, x)` complex64, drawn ahead by worker processes."""
         for patches in load_ahead(self, numbers, n_workers):
-            yield torch.from_numpy(patches).to(device)
+            yield patches.to(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,6 +19,7 @@ from mrikit.physics.sampling import acceleration
 from mrikit.physics.scan import Scan, standardise
 from mrikit.score.architectures import build
 from mrikit.score.chain import Chain, streams
+from mrikit.score.checkpoint import Checkpoint
 from mrikit.score.moments import Moments
 from mrikit.score.posterior import Posterior
 from mrikit.score.prior import Prior
@@ -49,14 +51,14 @@ def _load_prior(model: str, _changed: int, device: str) -> Prior:
 class Plan:
     """How to sample. steps: noise levels, where they are not the sampler's own number.
 
-    sigma_y: std of a sample's noise, sqrt(mean |n|^2), in the units of the k-space; None measures it.
+    sigma_y: std of a sample's noise, sqrt(mean |n|^2), in the units of the k-space; auto measures it.
     """
 
     prior: Prior = field(repr=False)
     sampler: str = "pula"
     n_samples: int = N_SAMPLES
     steps: int | None = None
-    sigma_y: float | None = None
+    sigma_y: float | str = "auto"
     seed: int = 0
     chunk: int | None = None
     device: str = "cpu"
@@ -64,8 +66,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.n_samples < 1:
             raise UsageError(f"--samples {self.n_samples}: expected at least 1")
-        if self.sigma_y is not None and not 0 < self.sigma_y < np.inf:
-            raise UsageError(f"--sigma-y {self.sigma_y:g}: expected a number above 0, or auto")
+        if self.sigma_y != "auto" and not 0 < float(self.sigma_y) < np.inf:
+            raise UsageError(f"--sigma-y {self.sigma_y}: expected a number above 0, or auto")
         _ = self.levels
 
     @property
@@ -81,10 +83,10 @@ class Plan:
         """How often the network is asked for one batch of samples."""
         return self.how.calls(len(self.levels))
 
-    def batches(self, voxels: int) -> list[range]:
-        """Which samples go together, for images of so many voxels; what a sample is does not depend on it."""
+    def batches(self, voxels: int, done: int = 0) -> list[range]:
+        """Which samples go together after the first `done`, for images of so many voxels; none depends on it."""
         size = self.chunk or min(self.n_samples, max(1, VOXELS // voxels))
-        return [range(i, min(i + size, self.n_samples)) for i in range(0, self.n_samples, size)]
+        return [range(i, min(i + size, self.n_samples)) for i in range(done, self.n_samples, size)]
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,18 @@ class Slice:
         n_y, n_x = self.maps.shape[-2:]
         return n_y, n_x
 
+    @property
+    def n_voxels(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def fingerprint(self) -> int:
+        """Of what was measured and the maps; another one means other samples."""
+        return zlib.crc32(self.scan.maps.tobytes(), zlib.crc32(self.scan.kspace.tobytes()))
+
     def sigma_y(self, plan: Plan) -> float:
         """Std of a sample's noise, sqrt(mean |n|^2), in the units of the k-space."""
-        return plan.sigma_y or self.scan.sigma * self.scan.scale
+        return self.scan.sigma * self.scan.scale if plan.sigma_y == "auto" else float(plan.sigma_y)
 
 
 def prepare(
@@ -135,14 +146,58 @@ def sample(
     # The noise of a complex sample is spread over its two parts.
     sigma = piece.sigma_y(plan) / piece.scan.scale / 2**0.5
     posterior = Posterior.of(piece.scan, sigma, plan.device)
-    for batch in plan.batches(piece.shape[0] * piece.shape[1]):
-        if batch.start < done:
-            continue
+    for batch in plan.batches(piece.n_voxels, done):
         chain = Chain(posterior, plan.prior, streams(plan.seed, number, batch), watch)
         with torch.inference_mode():
             images = plan.how.run(chain, plan.levels)
             chain.require_finite(images)
         yield piece.scan.rescale(images.cpu().numpy())
+
+
+@dataclass
+class Result:
+    """What is known of a slice. samples: `(sample, y, x)` complex64 in batches, where they are kept."""
+
+    moments: Moments
+    samples: list[np.ndarray] = field(default_factory=list)
+
+    def stacked(self) -> np.ndarray | None:
+        """All samples, `(sample, y, x)`; None where they were not kept."""
+        return np.concatenate(self.samples) if self.samples else None
+
+
+def reconstruct(
+    piece: Slice,
+    plan: Plan,
+    number: int = 0,
+    *,
+    checkpoint: Checkpoint | None = None,
+    keep: bool = False,
+    watch: Callable[[float, str], None] = lambda share, text: None,
+) -> Result:
+    """Mean, spread and, with `keep`, samples of slice `number`; `checkpoint` saves them after every batch.
+
+    watch: gets the share of the slice that is done, and where it is, after every call of the network.
+    """
+    found = checkpoint and checkpoint.restore(number, piece.fingerprint)
+    result = Result(*found) if found else Result(Moments.none(piece.shape))
+    done = result.moments.n
+    batches = plan.batches(piece.n_voxels, done)
+    calls, total = 0, plan.calls * len(batches)
+
+    def called() -> None:
+        nonlocal calls
+        calls += 1
+        share = (done + (plan.n_samples - done) * calls / total) / plan.n_samples
+        watch(share, f"samples {result.moments.n} of {plan.n_samples}, network calls {calls} of {total}")
+
+    for batch in sample(piece, plan, number, done=done, watch=called):
+        result.moments.add(batch)
+        if keep:
+            result.samples.append(batch)
+        if checkpoint:
+            checkpoint.store(number, piece.fingerprint, result.moments, result.samples)
+    return result
 
 
 def langevin(
@@ -155,7 +210,7 @@ def langevin(
     sampler: str = "pula",
     samples: int = N_SAMPLES,
     steps: int | None = None,
-    sigma_y: float | None = None,
+    sigma_y: float | str = "auto",
     mask_kind: str = "random",
     acs: int | str = "auto",
     axis: str = "x",
@@ -174,10 +229,7 @@ def langevin(
     all_maps = [None] * len(volume) if maps is None else maps[None] if kspace.ndim == 3 else maps
     means, stds = [], []
     for number, arrays in enumerate(zip(volume, masks, all_maps, strict=True)):
-        piece = prepare(*arrays, how=how)
-        moments = Moments.none(piece.shape)
-        for batch in sample(piece, plan, number):
-            moments.add(batch)
+        moments = reconstruct(prepare(*arrays, how=how), plan, number).moments
         means.append(moments.mean.astype(np.complex64))
         stds.append(moments.std.astype(np.float32))
     if kspace.ndim == 3:
