@@ -17,6 +17,7 @@ _API = {
     "compress": "mrikit.physics.coils:compress",
     "espirit": "mrikit.physics.espirit:espirit",
     "flat_recon": "mrikit.unrolled.reconstruct:flat_recon",
+    "langevin": "mrikit.score.reconstruct:langevin",
     "mask": "mrikit.physics.masks:mask",
     "metrics": "mrikit.evaluate.metrics:metrics",
     "mvue": "mrikit.physics.coils:mvue",
@@ -26,6 +27,7 @@ _API = {
     "pics": "mrikit.classical.pics:pics",
     "rss": "mrikit.physics.coils:rss",
     "unroll_train": "mrikit.unrolled.training:unroll_train",
+    "score_train": "mrikit.score.training:score_train",
     "undersample": "mrikit.physics.sampling:undersample",
     "whiten": "mrikit.physics.coils:whiten",
 }

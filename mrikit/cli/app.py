@@ -49,6 +49,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "Reconstruct": {
         "flat-recon": "Reconstruct an under-sampled scan with an unrolled network (FLAT).",
+        "langevin": "Sample the posterior of a scan with a score prior: OUT is the mean.",
         "pics": "Parallel imaging and compressed sensing: the classical baseline.",
     },
     "Evaluate": {
@@ -57,6 +58,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Models and machine": {
         "models": "List the default weights, or show the card of one.",
         "unroll-train": "Train an unrolled network, FLAT along its flow, on measured and simulated scans.",
+        "score-train": "Train a score prior on complex images, without knowing how scans will be measured.",
         "doctor": "Check this machine: versions, devices, memory, optional parts.",
         "cite": "Print the BibTeX entries of the methods in use.",
         "completion": "Print the completion script for a shell.",

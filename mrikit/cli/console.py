@@ -86,12 +86,23 @@ class Progress:
     def advance(self, n: int = 1, **facts: object) -> None:
         """Count `n` more; `facts` (loss=0.1) are shown behind the bar until there are new ones."""
         self.done += n
+        self._draw(self.done, _listed(facts))
+
+    def within(self, share: float, text: str) -> None:
+        """Show that this share of the next one is done, and `text`; as a line now and then where nobody watches."""
+        at, now = self.done + share, time.monotonic()
+        self._draw(at, text)
+        if self._log is not None and self.total and now - max(self._start, self._logged) >= self.LOG_EVERY:
+            self._logged = now
+            left = (now - self._start) / at * (self.total - at)
+            self._log(f"{text}, left {_duration(left)}")
+
+    def _draw(self, at: float, text: str) -> None:
         if not self._visible or (self._bar is None and time.monotonic() - self._start < self.PATIENCE):
             return
         if self._bar is None:
             self._open()
-        note = {"note": _listed(facts)} if facts else {}
-        self._bar.update(self._task, completed=self.done, **note)
+        self._bar.update(self._task, completed=at, **({"note": text} if text else {}))
 
     def report(self, facts: Mapping[str, float]) -> None:
         """Stand at `facts["step"]` of `facts["steps"]` and show the rest, if any: for loops that count by themselves.

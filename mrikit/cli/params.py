@@ -95,6 +95,10 @@ Output = Annotated[
     output_file("OUT", "Where the result goes, the suffix says how: .npy .h5 .nii .nii.gz .cfl; - pipes it on."),
 ]
 MapsOutput = Annotated[str, output_file("MAPS", "Where the coil maps go: .npy .h5 .cfl; - pipes them on.")]
+AccelOption = Annotated[
+    float | None,
+    typer.Option("--accel", help="Under-sample a full scan to this acceleration first.", min=1, show_default=False),
+]
 MaskOption = Annotated[str | None, input_option("--mask", "Keep only the samples of this mask.")]
 MapsOption = Annotated[str | None, input_option("--maps", "Coil maps to use instead of estimating them.")]
 MapsOutOption = Annotated[str | None, output_option("--maps-out", "Also write the coil maps here.")]
@@ -154,6 +158,20 @@ class Lines(click.ParamType):
         if not str(value).isdigit():
             self.fail(f"{value!r} is not auto or a number of lines", param, ctx)
         return int(value)
+
+
+class AutoNumber(click.ParamType):
+    """`auto` or a number."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, float) or value == "auto":
+            return value
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not auto or a number", param, ctx)
 
 
 Calib = Annotated[
@@ -235,6 +253,8 @@ LearningRate = Annotated[float, typer.Option(help="Highest learning rate.", min=
 Validate = Annotated[
     list[str] | None, input_option("--validate", "Images or full k-space to validate with; may be given again.")
 ]
+Simulated = Annotated[float, typer.Option(help="Share of simulated anatomy.", min=0, max=1)]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail where a file in a folder, or a slice, would be left out.")]
 SaveEvery = Annotated[int, typer.Option(help="Steps from one saved state and validation to the next.", min=1)]
 Licence = Annotated[str, typer.Option(metavar="NAME", help="Licence of the weights, for their card.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from WEIGHTS' .run folder, exactly.")]

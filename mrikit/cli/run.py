@@ -69,6 +69,8 @@ class Run:
         self._readers: list[Reader] = []
         self._sinks: list[Sink] = []
         self._slice: int | None = None
+        self._bar: Progress | None = None
+        self._afterwards: list[Callable[[], None]] = []
         self._stack = ExitStack()
         self._start = time.monotonic()
 
@@ -126,6 +128,15 @@ class Run:
         """Progress bar of a loop that is the command's own: `with run.progress(n) as bar: bar.advance()`."""
         return self._stack.enter_context(self.console.progress(total, what or self.command))
 
+    def within_slice(self, share: float, text: str) -> None:
+        """Progress within the slice that `stream` is at: the share that is done, and where it stands."""
+        if self._bar is not None:
+            self._bar.within(share, text)
+
+    def afterwards(self, function: Callable[[], None]) -> None:
+        """Call `function` once all outputs are in their place, and not where the command fails."""
+        self._afterwards.append(function)
+
     # reading
 
     def open(self, source: str | Reader, kind: str | tuple[str, ...] | None = None) -> Reader:
@@ -174,9 +185,11 @@ class Run:
         readers = [None if source is None else self.open(source) for source in sources]
         steps = Lockstep(readers, check=check)
         with self.console.progress(len(steps), self.command) as bar:
+            self._bar = bar
             for arrays in steps:
                 yield arrays
                 bar.advance()
+        self._bar = None
 
     # writing
 
@@ -195,7 +208,7 @@ class Run:
 
         Several outputs take a tuple from `function` and as many kinds; an `out` of None is not written.
         device: where the slices are moved before the call; results come back by themselves.
-        header: part, units, mask; the geometry is that of the first source.
+        header: part, one for all images or one an output, units, mask; the geometry is that of the first source.
         Raises ResultError, with nothing written, where a result is NaN or zero everywhere.
         """
         readers = [None if source is None else self.open(source) for source in sources]
@@ -241,7 +254,7 @@ class Run:
         out: str | Sequence[str | None] | None,
         kind: str | Sequence[str],
         *,
-        part: str = "auto",
+        part: str | Sequence[str] = "auto",
         **header: Any,
     ) -> None:
         from mrikit.axes import IMAGES
@@ -250,6 +263,7 @@ class Run:
         single = isinstance(out, str)
         outs: Sequence[str | None] = [out] if out is None or isinstance(out, str) else out
         kinds = [kind] * len(outs) if isinstance(kind, str) else kind
+        parts = [part] * len(outs) if isinstance(part, str) else part
         sinks = [
             None
             if name is None
@@ -259,10 +273,10 @@ class Run:
                 its_kind,
                 n_slices,
                 self._open_writer,
-                part=part if single or its_kind in IMAGES else "auto",
+                part=its_part if single or its_kind in IMAGES else "auto",
                 **header,
             )
-            for name, its_kind in zip(outs, kinds, strict=True)
+            for name, its_kind, its_part in zip(outs, kinds, parts, strict=True)
         ]
         for result in results:
             for sink, array in zip(sinks, [result] if single else result, strict=True):
@@ -342,6 +356,8 @@ class Run:
         history = self.history() if self._sinks else ()
         for sink in self._sinks:
             sink.finish(history)
+        for function in self._afterwards:
+            function()
 
     def _report(self) -> None:
         seconds = round(self.seconds, 3)

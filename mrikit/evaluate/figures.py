@@ -73,11 +73,11 @@ def montage(panels: np.ndarray, numbers: list[int], title: str, window: tuple[fl
         )
     columns = int(np.ceil(np.sqrt(len(panels))))
     rows = -(-len(panels) // columns)
-    figure, axes = _grid(rows, columns, panels.shape[-1] / panels.shape[-2])
+    figure, axes = grid(rows, columns, panels.shape[-1] / panels.shape[-2])
     low, high = window or (0.0, float(np.quantile(panels, 0.999)))
     shown = None
     for axis, panel, number in zip(axes.flat, panels, numbers, strict=False):
-        shown = _show(axis, panel, low, high, f"slice {number}" if len(panels) > 1 else "")
+        shown = show(axis, panel, low, high, f"slice {number}" if len(panels) > 1 else "")
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
     figure.colorbar(shown, ax=list(axes.flat), fraction=0.03, pad=0.02)
@@ -100,18 +100,18 @@ def comparison(
             raise DataError(
                 f"{name}: is {describe(image.shape)} (slice x y x x), the reference {describe(reference.shape)}"
             )
-    figure, axes = _grid(len(numbers), len(images) + 2, reference.shape[-1] / reference.shape[-2])
+    figure, axes = grid(len(numbers), len(images) + 2, reference.shape[-1] / reference.shape[-2])
     low, high = window or (0.0, float(np.quantile(reference, 0.999)))
     last, errors = list(images.values())[-1], {}
     errors = {i: np.abs(last[i] - reference[i]) for i in numbers}
     worst = max(float(np.quantile(e, 0.999)) for e in errors.values()) or 1.0
     shown = shown_error = None
     for row, i in zip(axes, numbers, strict=True):
-        shown = _show(row[0], reference[i], low, high, f"reference, slice {i}" if len(reference) > 1 else "reference")
+        shown = show(row[0], reference[i], low, high, f"reference, slice {i}" if len(reference) > 1 else "reference")
         for axis, (name, image) in zip(row[1:], images.items(), strict=False):
             score = metrics(reference[i : i + 1], image[i : i + 1]).volume
-            _show(axis, image[i], low, high, f"{name}\n{score.psnr:.1f} dB, SSIM {score.ssim:.3f}")
-        shown_error = _show(row[-1], errors[i], 0, worst, f"|error| of\n{list(images)[-1]}", "inferno")
+            show(axis, image[i], low, high, f"{name}\n{score.psnr:.1f} dB, SSIM {score.ssim:.3f}")
+        shown_error = show(row[-1], errors[i], 0, worst, f"|error| of\n{list(images)[-1]}", "inferno")
     figure.colorbar(shown, ax=list(axes[:, :-1].flat), fraction=0.03, pad=0.01)
     figure.colorbar(shown_error, ax=list(axes[:, -1]), fraction=0.1, pad=0.03)
     return figure
@@ -125,7 +125,7 @@ def cascades(reports: dict[str, Report | list[Report]]) -> Figure:
             "--plot shows how quality changes from state to state, and these are images",
             hint="mrikit flat-recon --trajectory FILE writes states",
         )
-    figure = _figure(9, 3.6)
+    figure = blank(9, 3.6)
     psnr, ssim = figure.subplots(1, 2)
     for i, (name, report) in enumerate(reports.items()):
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
@@ -169,7 +169,7 @@ def curves(lines: list[dict[str, float]]) -> Figure:
 
     names = list(dict.fromkeys(name for line in lines for name in line if name not in _NO_LOSS))
     validated = any("psnr" in line for line in lines)
-    figure = _figure(8, 6.5 if validated else 4)
+    figure = blank(8, 6.5 if validated else 4)
     rows = figure.subplots(1 + validated, 1, sharex=True, squeeze=False)[:, 0]
     for name, colour in zip(names, itertools.cycle(COLOURS), strict=False):
         steps, values = _series(lines, name)
@@ -209,12 +209,12 @@ def save(figure: Figure, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _grid(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]:
-    figure = _figure(PANEL * min(aspect, 2) * columns + 1, PANEL * rows + 0.5)
+def grid(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]:
+    figure = blank(PANEL * min(aspect, 2) * columns + 1, PANEL * rows + 0.5)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank(width: float, height: float) -> Figure:
     """An empty figure, in inches, that needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -224,7 +224,7 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _show(axis: Axes, panel: np.ndarray, low: float, high: float, title: str, colours: str = "gray") -> AxesImage:
+def show(axis: Axes, panel: np.ndarray, low: float, high: float, title: str, colours: str = "gray") -> AxesImage:
     axis.set_title(title, fontsize=8)
     axis.set_xticks([])
     axis.set_yticks([])

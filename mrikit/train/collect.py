@@ -38,6 +38,7 @@ def collect(
     simulated: float,
     *,
     cache: Path,
+    as_measured: float = AS_MEASURED,
     strict: bool = False,
     warn: Say = lambda text: None,
     say: Say = lambda text: None,
@@ -46,7 +47,8 @@ def collect(
 
     A broken file in a folder is named by `warn` and left out, and so is a slice of k-space that is empty or
     under-sampled; with `strict` either is an error. A file that `paths` names itself must not be broken. Files count
-    by `Volume.weight`; `simulated` is the share of simulated anatomy. `cache`: folder for the MVUE images of k-space.
+    by `Volume.weight`; `simulated` is the share of simulated anatomy, `as_measured` that of draws from a file of
+    k-space which take it as it is, not its image. `cache`: folder for the MVUE images of k-space.
 
     Raises MissingInputError for a folder without a file of a known format, DataError where none of them can be
     learned from, and for a file what reading it raises.
@@ -75,16 +77,18 @@ def collect(
         skipped += broken
     images = [each for each in found.values() if isinstance(each, Volume)]
     scans = [each for each in found.values() if isinstance(each, KspaceFile)]
-    return shared(images, scans, simulated, tuple(skipped))
+    return shared(images, scans, simulated, as_measured, tuple(skipped))
 
 
-def shared(images: list[Volume], scans: list[KspaceFile], simulated: float, skipped: tuple[str, ...]) -> Data:
+def shared(
+    images: list[Volume], scans: list[KspaceFile], simulated: float, as_measured: float, skipped: tuple[str, ...]
+) -> Data:
     """`Data` in which every file has its share, in whichever ways it is learned from."""
     volumes = [*images, *(scan.images for scan in scans)]
     if not volumes:
         return Data(Images([], [], simulated=1.0), None, skipped)
-    weights = [v.weight for v in images] + [(1 - AS_MEASURED) * s.images.weight for s in scans]
-    measured = (1 - simulated) * AS_MEASURED * sum(s.images.weight for s in scans) / sum(v.weight for v in volumes)
+    weights = [v.weight for v in images] + [(1 - as_measured) * s.images.weight for s in scans]
+    measured = (1 - simulated) * as_measured * sum(s.images.weight for s in scans) / sum(v.weight for v in volumes)
     return Data(
         Images(volumes, weights, simulated / (1 - measured)),
         Scans(scans, measured) if scans else None,

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
-from mrikit.errors import DataError
+from mrikit.train import config
 from mrikit.unrolled import model, modl, varnet
-from mrikit.unrolled.config import Settings
 
 Network = model.Unrolled | modl.Modl | varnet.VarNet
 
 #: name -> its settings and the network they build
-ARCHITECTURES: dict[str, tuple[type[Settings], type[Network]]] = {
+ARCHITECTURES: dict[str, tuple[type[config.Settings], type[Network]]] = {
     "flat": (model.Config, model.Unrolled),
     "modl": (modl.Config, modl.Modl),
     "varnet": (varnet.Config, varnet.VarNet),
 }
 
 
-def settings(architecture: str, config: dict[str, Any]) -> Settings:
-    """The checked settings that `config` describes; what it leaves out has its default.
-
-    Raises DataError where there is no such architecture or setting, or a value cannot be.
-    """
-    if architecture not in tuple(ARCHITECTURES):  # it may be anything that JSON can hold
-        raise DataError(f"architecture is {architecture!r}, expected {', '.join(ARCHITECTURES)}")
-    kind = ARCHITECTURES[architecture][0]
-    known = [field.name for field in fields(kind)]
-    unknown = sorted(config.keys() - set(known))
-    if unknown:
-        raise DataError(f"{architecture} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
-    return kind(**config)
+def settings(architecture: str, values: dict[str, Any]) -> config.Settings:
+    """The checked settings of an architecture; errors are those of `train.config.settings`."""
+    return config.settings({name: kind for name, (kind, _) in ARCHITECTURES.items()}, architecture, values)
 
 
-def build(architecture: str, config: dict[str, Any]) -> Network:
+def build(architecture: str, values: dict[str, Any]) -> Network:
     """A new network of random weights; the arguments, and the errors, are those of `settings`."""
-    checked = settings(architecture, config)
+    checked = settings(architecture, values)
     return ARCHITECTURES[architecture][1](checked)

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from mrikit.nets.channels import to_complex
 from mrikit.nets.unet import UNet
-from mrikit.unrolled.config import Settings
+from mrikit.train.config import Settings
 from mrikit.unrolled.problem import Problem
 from mrikit.unrolled.schedule import cascade_weights, step, step_weight, times
 from mrikit.unrolled.start import local_phase, shrink_aligned, wavelet_start

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from mrikit.nets.channels import to_channels, to_complex
 from mrikit.nets.resnet import ResNet
-from mrikit.unrolled.config import Settings
+from mrikit.train.config import Settings
 from mrikit.unrolled.problem import Problem
 from mrikit.unrolled.schedule import times
 

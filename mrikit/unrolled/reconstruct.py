@@ -56,17 +56,7 @@ def load_model(model: str = DEFAULT_MODEL, device: str = "cpu") -> Network:
 
 @lru_cache(maxsize=4)
 def _load_model(model: str, _changed: int, device: str) -> Network:
-    tensors, card = weights.load(model)
-    try:
-        # On the meta device a network takes no memory, whatever sizes the card claims.
-        with torch.device("meta"):
-            network = build(card["architecture"], card["config"])
-        network.load_state_dict(tensors, assign=True)
-    except DataError as error:
-        raise DataError(f"{model}: its card is not one of mrikit's: {error}") from error
-    except RuntimeError as error:
-        raise DataError(f"{model}: the weights do not fit the network that the card describes") from error
-    return network.to(device, memory_format=torch.channels_last).eval()
+    return weights.network(model, build, device)
 
 
 def reconstruct(

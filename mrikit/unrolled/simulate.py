@@ -19,11 +19,11 @@ from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import fft2c
 from mrikit.physics.masks import KINDS as MASK_KINDS
 from mrikit.physics.masks import LINE_KINDS, mask
-from mrikit.physics.phantom import coil_maps, noise, phase
+from mrikit.physics.phantom import coil_maps, noise
 from mrikit.physics.sampling import centre, sampling, undersample
 from mrikit.physics.scan import Scan, standardise
 from mrikit.rng import generator
-from mrikit.train.data import Images, warp
+from mrikit.train.data import Images, band
 from mrikit.train.loader import load_ahead
 from mrikit.train.scans import Scans
 from mrikit.unrolled.problem import Problem, collate
@@ -77,29 +77,12 @@ def full_scan(images: Images, rng: np.random.Generator, *, small: bool) -> tuple
     low, high = SMALL if small else (48, 145)
     n_y, n_x = (2 * int(rng.integers(low, high)) for _ in range(2))
     fine = (n_y * 5 // 4, n_x * 5 // 4)
-    image = warp(images.draw(rng), fine, rng)
-    if not np.iscomplexobj(image):
-        image = image * np.exp(1j * (phase(fine, rng) + tissue_phase(image, rng)))
+    image = images.draw_complex(fine, rng)
     kspace = fft2c((coil_maps(n_coils, fine, rng) * image).astype(np.complex64))
     kspace = np.ascontiguousarray(kspace[:, centre(fine[0], n_y), centre(fine[1], n_x)])
     # In units of a bright voxel: a sample of the orthonormal k-space has the noise of a voxel.
     level = 10 ** rng.uniform(-3.3, -1.1)
     return kspace, noise((n_y, n_x), n_coils, level, rng)
-
-
-def tissue_phase(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Phase `(y, x)` in radians that follows the detail of a magnitude image `(y, x)`, bright voxels being about 1.
-
-    Tissues differ in susceptibility, chemical shift and flow, so phase is never as smooth as the field: a random
-    curve through the grey values, and a fine texture. In real scans 1 to 10 % of the energy is out of phase with
-    the surroundings; with `phantom.phase` alone it is 0.1 %, which teaches a network to trust phase too much.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    knots = np.linspace(0, 1.2, 7)
-    curve = np.interp(image, knots, rng.normal(0, 10 ** rng.uniform(-1.3, 0.0), len(knots)))
-    texture = gaussian_filter(rng.standard_normal(image.shape, dtype=np.float32), 10 ** rng.uniform(-0.1, 0.9))
-    return curve + 10 ** rng.uniform(-2.0, -0.6) * texture / texture.std()
 
 
 def measured_scan(scans: Scans, rng: np.random.Generator, *, small: bool) -> np.ndarray:
@@ -151,13 +134,6 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
         scans.append(scan)
         targets.append(image)
     return scans, targets
-
-
-def band(energy: np.ndarray, height: int, rng: np.random.Generator) -> slice:
-    """`height` rows around one drawn by its energy, so that few bands show nothing but air."""
-    middle = rng.choice(len(energy), p=energy / energy.sum())
-    top = int(np.clip(middle - height // 2, 0, len(energy) - height))
-    return slice(top, top + height)
 
 
 class Stream(Dataset):

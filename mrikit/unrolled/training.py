@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from mrikit import weights
 from mrikit._version import __version__
-from mrikit.errors import CannotCreateError, DataError, UsageError
+from mrikit.errors import DataError, UsageError
 from mrikit.train import distributed
 from mrikit.train.collect import Data, collect
 from mrikit.train.loop import Recipe, State, fit
+from mrikit.train.presets import Preset
+from mrikit.train.run import Watcher, run_folder
 from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.objective import loss
-from mrikit.unrolled.presets import Preset, preset
+from mrikit.unrolled.presets import preset
 from mrikit.unrolled.simulate import KINDS, Simulation, Stream
 from mrikit.unrolled.validation import Validation
 
 N_VALIDATION = 8
 WHOLE = 2**20  # a crop of more rows than any matrix has
-
-
-@dataclass(frozen=True)
-class Watcher:
-    """Who is told how training goes. report: figures of every step. warn, say: a line of text.
-
-    draw: a folder, the lines of the log and images to show, at every save.
-    """
-
-    report: Callable[[dict[str, float]], None] = lambda line: None
-    warn: Callable[[str], None] = lambda text: None
-    say: Callable[[str], None] = lambda text: None
-    draw: Callable[[Path, list[dict[str, float]], dict[str, np.ndarray]], None] = lambda folder, lines, images: None
 
 
 def unroll_train(
@@ -85,13 +73,7 @@ def unroll_train(
     if align == "none" and align_weight is not None:
         raise UsageError(f"--align-weight {align_weight:g}: these states are not aligned", hint="--align state")
     align_weight = 0.1 if align_weight is None else align_weight
-    folder = out.with_suffix(".run")
-    if not (resume or force):
-        for taken in (folder / "state.safetensors", out.with_suffix(".json")):
-            if taken.exists():
-                raise CannotCreateError(
-                    f"{taken}: exists already", hint="--resume goes on with that run, --force begins anew"
-                )
+    folder = run_folder(out, resume=resume, force=force)
 
     def gather(paths: Sequence[Path], share: float) -> Data:
         return collect(paths, share, cache=folder / "mvue", strict=strict, warn=watcher.warn, say=watcher.say)
@@ -153,13 +135,6 @@ def unroll_train(
             described = card(chosen.architecture, model, how, state)
             weights.save(out, model.state_dict(), described | {"licence": licence})
     return model
-
-
-def require_apart(out: Path, *inputs: str | None) -> None:
-    """Raise UsageError where `out` or its card is one of `inputs`, names or files that are read."""
-    for name in inputs:
-        if name and Path(name).resolve() in (out.resolve(), out.with_suffix(".json").resolve()):
-            raise UsageError(f"{name}: training reads it and would write over it", hint="give WEIGHTS another name")
 
 
 def begin_with(model: Network, init: str) -> str:

@@ -21,7 +21,7 @@ from mrikit.nets.channels import to_channels, to_complex
 from mrikit.nets.norm_unet import NormUNet
 from mrikit.physics.fourier import ifft2c
 from mrikit.physics.sense import Sense
-from mrikit.unrolled.config import Settings
+from mrikit.train.config import Settings
 from mrikit.unrolled.problem import Problem
 from mrikit.unrolled.schedule import times
 

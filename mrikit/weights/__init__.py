@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,27 @@ def load(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
             hint="copy the .safetensors and the .json again, from one place",
         )
     return tensors, described
+
+
+def network(model: str, build: Callable[[str, dict[str, Any]], Any], device: str = "cpu") -> Any:
+    """The network of a default model's name or of a path to weights, ready on `device`.
+
+    build: makes one of an architecture's name and its settings. Raises DataError where it cannot be made of the card,
+    or the weights are not its own, and what `load` raises.
+    """
+    import torch
+
+    tensors, described = load(model)
+    try:
+        # On the meta device a network takes no memory, whatever sizes the card claims.
+        with torch.device("meta"):
+            made = build(described["architecture"], described["config"])
+        made.load_state_dict(tensors, assign=True)
+    except DataError as error:
+        raise DataError(f"{model}: its card is not one of mrikit's: {error}") from error
+    except RuntimeError as error:
+        raise DataError(f"{model}: the weights do not fit the network that the card describes") from error
+    return made.to(device, memory_format=torch.channels_last).eval()
 
 
 def save(path: Path, tensors: dict[str, Any], card: dict[str, Any]) -> None:

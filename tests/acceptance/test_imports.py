@@ -65,7 +65,7 @@ ANY_ARRAY = ("fourier", "sense", "cg", "coils", "espirit")
 #: the only places that open files
 OPENERS = (
     "io/", "weights/", "train/collect.py", "train/scans.py", "train/checkpoint.py", "train/loop.py",
-    "unrolled/presets/",
+    "train/presets.py",
     "score/checkpoint.py", "evaluate/figures.py", "evaluate/report.py", "cli/", "arrays.py",
 )  # fmt: skip
 
@@ -259,8 +259,10 @@ LOADS: dict[str, set[str]] = {
     "metrics image.npy image.npy": set(),
     "models": set(),
     "view image.npy out.png": {"matplotlib"},
+    "langevin --help": set(),
+    "score-train --help": set(),
 }
-WITHOUT_NUMPY = {"--help", "mask --help", "flat-recon --help", "models"}
+WITHOUT_NUMPY = {"--help", "mask --help", "flat-recon --help", "langevin --help", "score-train --help", "models"}
 
 
 def loaded(folder: Path, line: str) -> set[str]:

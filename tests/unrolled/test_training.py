@@ -18,12 +18,13 @@ from mrikit.evaluate.metrics import metrics
 from mrikit.physics.anatomy import anatomy
 from mrikit.physics.masks import LINE_KINDS
 from mrikit.physics.phantom import phase
-from mrikit.train.data import Images
+from mrikit.train.data import Images, tissue_phase
 from mrikit.train.loader import load_ahead
+from mrikit.train.run import require_apart
 from mrikit.unrolled.model import Config, Unrolled
-from mrikit.unrolled.simulate import ATTEMPTS, Simulation, Stream, tissue_phase
+from mrikit.unrolled.simulate import ATTEMPTS, Simulation, Stream
 from mrikit.unrolled.start import local_phase
-from mrikit.unrolled.training import begin_with, require_apart
+from mrikit.unrolled.training import begin_with
 from mrikit.unrolled.validation import Validation
 
 ANATOMY = Simulation(Images([], [], 1.0), per_scan=1, crop=24)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from mrikit.cli import params
 from mrikit.cli.runner import Run, command
 
@@ -24,10 +22,7 @@ def flat_recon(
     run: Run,
     in_: params.Kspace,
     out: params.Output,
-    accel: Annotated[
-        float | None,
-        typer.Option(help="Under-sample a full scan to this acceleration first.", min=1, show_default=False),
-    ] = None,
+    accel: params.AccelOption = None,
     mask: params.MaskOption = None,
     maps: params.MapsOption = None,
     maps_out: params.MapsOutOption = None,

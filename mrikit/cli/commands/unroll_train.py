@@ -48,12 +48,10 @@ def unroll_train(
     crop: Annotated[int, typer.Option(help="Rows of a problem with a mask of lines, at 8 coils.", min=24)] = 64,
     accel: params.AccelRange = (2.0, 12.0),
     mask_kind: params.MaskKinds = None,
-    simulated: Annotated[float, typer.Option(help="Share of simulated anatomy.", min=0, max=1)] = 0.5,
+    simulated: params.Simulated = 0.5,
     learning_rate: params.LearningRate = 2e-3,
     validate: params.Validate = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Fail where a file in a folder, or a slice, would be left out.")
-    ] = False,
+    strict: params.Strict = False,
     save_every: params.SaveEvery = 200,
     licence: params.Licence = "not stated",
     resume: params.Resume = False,
@@ -67,9 +65,10 @@ def unroll_train(
     """
     from mrikit.evaluate import figures
     from mrikit.train.loop import Recipe
+    from mrikit.train.run import Watcher, require_apart
     from mrikit.unrolled.presets import choose
     from mrikit.unrolled.simulate import KINDS
-    from mrikit.unrolled.training import Watcher, require_apart, unroll_train
+    from mrikit.unrolled.training import unroll_train
 
     if steps is not None and epochs is not None:
         raise UsageError("--steps and --epochs contradict each other", hint="give one of them")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mrikit.errors import DataError
@@ -25,3 +26,18 @@ class Settings:
         """Raise DataError unless the setting is one of `choices`."""
         if getattr(self, name) not in choices:
             raise DataError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(map(str, choices))}")
+
+
+def settings(kinds: Mapping[str, type[Settings]], architecture: str, config: dict[str, Any]) -> Settings:
+    """The checked settings that `config` describes for one of the architectures `kinds`; the rest have their defaults.
+
+    Raises DataError where there is no such architecture or setting, or a value cannot be.
+    """
+    if architecture not in tuple(kinds):  # it may be anything that JSON can hold
+        raise DataError(f"architecture is {architecture!r}, expected {', '.join(kinds)}")
+    kind = kinds[architecture]
+    known = [field.name for field in fields(kind)]
+    unknown = sorted(config.keys() - set(known))
+    if unknown:
+        raise DataError(f"{architecture} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+    return kind(**config)

@@ -1,0 +1,54 @@
+"""The likelihood of one slice: y = A x + n, exact at every noise level of the prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrikit.physics.scan import Scan, virtual_coils
+from mrikit.physics.sense import Sense
+
+#: Noise below this share of a bright voxel is not believed: maps are never as exact.
+SMALLEST_SIGMA = 1e-4
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """One slice for a batch of images x `(batch, y, x)`.
+
+    operator: A, of virtual coils, with a batch axis of length 1. kspace: y, `(1, coil, y, x)`. mask: bool, the samples
+    taken, as it broadcasts against kspace. rhs: A^H y `(1, y, x)`. sigma: std of n in either part, in units of x.
+    """
+
+    operator: Sense
+    kspace: Tensor
+    mask: Tensor
+    rhs: Tensor
+    sigma: float
+
+    @classmethod
+    def of(cls, scan: Scan, sigma: float, device: str = "cpu") -> Posterior:
+        """The posterior of `scan`; rows decouple where its mask is one of lines."""
+        kspace, maps = (torch.from_numpy(np.ascontiguousarray(a))[None].to(device) for a in (scan.kspace, scan.maps))
+        mask = torch.from_numpy(scan.mask).to(device)
+        kspace, maps = virtual_coils(kspace, maps, scan.axes)
+        operator = Sense(maps, mask, axes=scan.axes)
+        return cls(operator, kspace, mask, operator.adjoint(kspace), max(sigma, SMALLEST_SIGMA))
+
+    def combine(
+        self, mean: Tensor, spread: float, noise: Tensor | float = 0.0, start: Tensor | None = None, *, n_iters: int
+    ) -> Tensor:
+        """argmin_z ||A z - y||^2 / sigma^2 + ||z - mean||^2 / spread^2, by conjugate gradients from `start`.
+
+        By default `mean`: from there, what A does not measure is exact at once. noise: A^H of what is added to y.
+        """
+        lamda = (self.sigma / spread) ** 2
+        rhs = self.rhs + noise + lamda * mean
+        return self.operator.solve(rhs, lamda, mean if start is None else start, n_iters=n_iters)
+
+    def gradient(self, x: Tensor) -> Tensor:
+        """A^H (y - A x): uphill in the likelihood, not yet divided by a variance."""
+        return self.rhs - self.operator.normal(x)

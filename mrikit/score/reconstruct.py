@@ -1,0 +1,237 @@
+"""From measured k-space to samples of the posterior, their mean and their spread."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from mrikit import weights
+from mrikit.errors import DataError, MissingInputError, UsageError
+from mrikit.physics.coils import require_fit
+from mrikit.physics.espirit import espirit
+from mrikit.physics.retrospective import Sampling
+from mrikit.physics.sampling import acceleration
+from mrikit.physics.scan import Scan, standardise
+from mrikit.score.architectures import build
+from mrikit.score.chain import Chain, streams
+from mrikit.score.checkpoint import Checkpoint
+from mrikit.score.moments import Moments
+from mrikit.score.posterior import Posterior
+from mrikit.score.prior import Prior
+from mrikit.score.samplers import SAMPLERS, Sampler
+
+DEFAULT_MODEL = "score-small"
+N_SAMPLES = 8
+VOXELS = 2**20  # of all samples of a batch, where nothing is said: about 1 GB with the networks that ship
+
+Watch = Callable[[], None]
+
+
+def load_prior(model: str = DEFAULT_MODEL, device: str = "cpu") -> Prior:
+    """The score prior of a default model's name or of a weights file, on `device`; kept for the next call."""
+    if model == DEFAULT_MODEL and model not in weights.names():
+        raise MissingInputError(
+            f"{model}: the default score prior does not ship yet",
+            hint="train one with `mrikit score-train IMAGES... WEIGHTS` and name it with --model",
+        )
+    return _load_prior(model, weights.find(model).stat().st_mtime_ns, device)
+
+
+@lru_cache(maxsize=4)
+def _load_prior(model: str, _changed: int, device: str) -> Prior:
+    return weights.network(model, build, device)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to sample. steps: noise levels, where they are not the sampler's own number.
+
+    sigma_y: std of a sample's noise, sqrt(mean |n|^2), in the units of the k-space; auto measures it.
+    """
+
+    prior: Prior = field(repr=False)
+    sampler: str = "pula"
+    n_samples: int = N_SAMPLES
+    steps: int | None = None
+    sigma_y: float | str = "auto"
+    seed: int = 0
+    chunk: int | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.n_samples < 1:
+            raise UsageError(f"--samples {self.n_samples}: expected at least 1")
+        if self.sigma_y != "auto" and not 0 < float(self.sigma_y) < np.inf:
+            raise UsageError(f"--sigma-y {self.sigma_y}: expected a number above 0, or auto")
+        _ = self.levels
+
+    @property
+    def how(self) -> Sampler:
+        return SAMPLERS[self.sampler]
+
+    @property
+    def levels(self) -> list[float]:
+        return self.how.levels(self.prior, self.steps)
+
+    @property
+    def calls(self) -> int:
+        """How often the network is asked for one batch of samples."""
+        return self.how.calls(len(self.levels))
+
+    def batches(self, voxels: int, done: int = 0) -> list[range]:
+        """Which samples go together after the first `done`, for images of so many voxels; none depends on it."""
+        size = self.chunk or min(self.n_samples, max(1, VOXELS // voxels))
+        return [range(i, min(i + size, self.n_samples)) for i in range(done, self.n_samples, size)]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice ready to be sampled. maps: `(coil, y, x)`, those used. accel: N / sampled, achieved."""
+
+    scan: Scan
+    maps: np.ndarray
+    accel: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(y, x) of the images, as the scan has them."""
+        n_y, n_x = self.maps.shape[-2:]
+        return n_y, n_x
+
+    @property
+    def n_voxels(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def fingerprint(self) -> int:
+        """Of what was measured and the maps; another one means other samples."""
+        return zlib.crc32(self.scan.maps.tobytes(), zlib.crc32(self.scan.kspace.tobytes()))
+
+    def sigma_y(self, plan: Plan) -> float:
+        """Std of a sample's noise, sqrt(mean |n|^2), in the units of the k-space."""
+        return self.scan.sigma * self.scan.scale if plan.sigma_y == "auto" else float(plan.sigma_y)
+
+
+def prepare(
+    kspace: np.ndarray, mask: np.ndarray | None = None, maps: np.ndarray | None = None, how: Sampling | None = None
+) -> Slice:
+    """The `Slice` of k-space `(coil, y, x)`, under-sampled by `mask` or `how`; maps come from its centre by default.
+
+    Raises what `Sampling.keep` does, and DataError where there is no centre to calibrate on or maps do not fit.
+    """
+    kept, acquired = (how or Sampling()).keep(kspace, mask)
+    if not acquired.any():
+        raise DataError("the mask keeps none of the samples that were acquired")
+    if maps is None:
+        maps = espirit(kept)
+    require_fit(kept, maps)
+    if maps.ndim > kept.ndim:
+        raise DataError(f"langevin takes one set of maps, these are {maps.shape[0]}", hint="use espirit --sets 1")
+    return Slice(standardise(kept, maps, acquired), maps, acceleration(acquired))
+
+
+def sample(
+    piece: Slice, plan: Plan, number: int = 0, *, done: int = 0, watch: Watch = lambda: None
+) -> Iterator[np.ndarray]:
+    """Batches of samples `(sample, y, x)` complex64 in the units and orientation of the scan, after the first `done`.
+
+    Sample k of slice `number` depends on the seed and these numbers, not on batches. watch: called after every call of
+    the network. Raises ResultError, naming the level, where a chain diverges.
+    """
+    # The noise of a complex sample is spread over its two parts.
+    sigma = piece.sigma_y(plan) / piece.scan.scale / 2**0.5
+    posterior = Posterior.of(piece.scan, sigma, plan.device)
+    for batch in plan.batches(piece.n_voxels, done):
+        chain = Chain(posterior, plan.prior, streams(plan.seed, number, batch), watch)
+        with torch.inference_mode():
+            images = plan.how.run(chain, plan.levels)
+            chain.require_finite(images)
+        yield piece.scan.rescale(images.cpu().numpy())
+
+
+@dataclass
+class Result:
+    """What is known of a slice. samples: `(sample, y, x)` complex64 in batches, where they are kept."""
+
+    moments: Moments
+    samples: list[np.ndarray] = field(default_factory=list)
+
+    def stacked(self) -> np.ndarray | None:
+        """All samples, `(sample, y, x)`; None where they were not kept."""
+        return np.concatenate(self.samples) if self.samples else None
+
+
+def reconstruct(
+    piece: Slice,
+    plan: Plan,
+    number: int = 0,
+    *,
+    checkpoint: Checkpoint | None = None,
+    keep: bool = False,
+    watch: Callable[[float, str], None] = lambda share, text: None,
+) -> Result:
+    """Mean, spread and, with `keep`, samples of slice `number`; `checkpoint` saves them after every batch.
+
+    watch: gets the share of the slice that is done, and where it is, after every call of the network.
+    """
+    found = checkpoint and checkpoint.restore(number, piece.fingerprint)
+    result = Result(*found) if found else Result(Moments.none(piece.shape))
+    done = result.moments.n
+    batches = plan.batches(piece.n_voxels, done)
+    calls, total = 0, plan.calls * len(batches)
+
+    def called() -> None:
+        nonlocal calls
+        calls += 1
+        share = (done + (plan.n_samples - done) * calls / total) / plan.n_samples
+        watch(share, f"samples {result.moments.n} of {plan.n_samples}, network calls {calls} of {total}")
+
+    for batch in sample(piece, plan, number, done=done, watch=called):
+        result.moments.add(batch)
+        if keep:
+            result.samples.append(batch)
+        if checkpoint:
+            checkpoint.store(number, piece.fingerprint, result.moments, result.samples)
+    return result
+
+
+def langevin(
+    kspace: np.ndarray,
+    accel: float | None = None,
+    *,
+    mask: np.ndarray | None = None,
+    maps: np.ndarray | None = None,
+    model: str = DEFAULT_MODEL,
+    sampler: str = "pula",
+    samples: int = N_SAMPLES,
+    steps: int | None = None,
+    sigma_y: float | str = "auto",
+    mask_kind: str = "random",
+    acs: int | str = "auto",
+    axis: str = "x",
+    seed: int = 0,
+    device: str = "cpu",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean `(..., y, x)` complex64 and std `(..., y, x)` float32 of posterior samples, in the units of `mvue`.
+
+    kspace: `(..., coil, y, x)`. accel, mask, maps, mask_kind, acs, axis: as `flat_recon` has them. The mean of K
+    samples is 10 log10(1 + 1/K) dB worse than the posterior's. Source: arXiv 2108.01368, arXiv 2512.05791.
+    """
+    how = Sampling(accel, mask_kind, acs, axis, seed)
+    plan = Plan(load_prior(model, device), sampler, samples, steps, sigma_y, seed, device=device)
+    volume = kspace[None] if kspace.ndim == 3 else kspace
+    masks = mask if mask is not None and mask.ndim == 3 else [mask] * len(volume)
+    all_maps = [None] * len(volume) if maps is None else maps[None] if kspace.ndim == 3 else maps
+    means, stds = [], []
+    for number, arrays in enumerate(zip(volume, masks, all_maps, strict=True)):
+        moments = reconstruct(prepare(*arrays, how=how), plan, number).moments
+        means.append(moments.mean.astype(np.complex64))
+        stds.append(moments.std.astype(np.float32))
+    if kspace.ndim == 3:
+        return means[0], stds[0]
+    return np.stack(means), np.stack(stds)
