@@ -60,10 +60,10 @@ class PictureStream:
             torch.from_numpy(first),
         )
 
-    def items(self, numbers: range) -> Generator[Pictures, None, None]:
+    def items(self, numbers: range, device: str = "cpu") -> Generator[Pictures, None, None]:
         """The items of these numbers."""
         for number in numbers:
-            yield self.item(number)
+            yield self.item(number).to(device)
 
 
 @dataclass(frozen=True)

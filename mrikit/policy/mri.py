@@ -7,14 +7,15 @@ right-hand side S^H F^H m^2 k, which is `Sense` with the mask m^2 on the full k-
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mrikit import weights
 from mrikit.errors import DataError
-from mrikit.nets.channels import to_channels
 from mrikit.physics.coils import mvue
 from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import fft2c, ifft2c
@@ -23,9 +24,12 @@ from mrikit.physics.scan import standardise
 from mrikit.physics.sense import Sense
 from mrikit.policy.budget import Budget
 from mrikit.policy.task import Item, Task
-from mrikit.unrolled import modl
+from mrikit.train.config import Settings
+from mrikit.unrolled.architectures import Network, build, settings
+from mrikit.unrolled.modl import Modl
 from mrikit.unrolled.objective import magnitude, ssim
 from mrikit.unrolled.problem import Problem
+from mrikit.unrolled.varnet import VarNet
 
 
 @dataclass(frozen=True)
@@ -76,45 +80,62 @@ def look(kspace: np.ndarray, budget: Budget) -> tuple[np.ndarray, float, float]:
 
 
 @dataclass(frozen=True)
-class MriConfig(modl.Config):
-    """MoDL of the paper's size by default. loss: of magnitudes, beside 1 - SSIM."""
+class MriConfig(Settings):
+    """architecture, network: of the unrolled network and its settings, by default the paper's MoDL.
 
-    n_unrolls: int = 10
-    n_cg: int = 8
-    features: int = 32
+    loss: of magnitudes, beside 1 - SSIM.
+    """
+
+    architecture: str = "modl"
+    network: dict[str, Any] = field(default_factory=lambda: {"n_unrolls": 10, "n_cg": 8, "features": 32})
     loss: str = "l1"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         self.require_choice("loss", "l1", "mse")
-
-    @property
-    def n_features(self) -> int:
-        """Numbers of a condition: the channels of the denoiser's hidden layers."""
-        return self.features * (self.n_blocks - 1)
+        if not isinstance(self.network, dict):
+            raise DataError(f"network is {self.network!r}, expected the settings of an unrolled network")
+        settings(self.architecture, self.network)
 
 
 class MriTask(Task):
-    """A reconstruction by MoDL, scored by the SSIM of magnitudes."""
+    """A reconstruction by an unrolled network, scored by the SSIM of magnitudes."""
 
     n_losses = 2
 
     def __init__(self, config: MriConfig) -> None:
         super().__init__()
         self.config = config
-        self.network = modl.Modl(config)
+        self.network = build(config.architecture, config.network)
+
+    @classmethod
+    def of(cls, model: str, loss: str = "l1") -> MriTask:
+        """The task of the unrolled network that a default model's name or a weights file holds."""
+        card = weights.card(model)
+        task = cls(MriConfig(card["architecture"], card["config"], loss))
+        task.network.load_state_dict(weights.network(model, build).state_dict())
+        return task
 
     def energy(self, item: Slices) -> Tensor:
         return fft2c(item.kspace, axes=(-2,)).abs().mean(dim=(1, 2))
 
     def condition(self, item: Slices) -> Tensor:
-        """Global averages of the hidden layers of the denoiser, of the image of the LF band: `(batch, n_features)`."""
+        """Global averages of what the network's hidden layers make of the LF band, `(batch, n_features)`."""
         low = item.budget.low.to(item.kspace.device, torch.float32).expand(len(item), -1)
-        h, means = to_channels(operator(item, low).adjoint(item.kspace)), []
-        for block in list(self.network.denoiser.blocks)[:-1]:
-            h = block(h)
-            means.append(h.mean(dim=(-2, -1)))
-        return torch.cat(means, dim=1)
+        layers, means = hidden_layers(self.network), []
+
+        def average(layer: nn.Module, given: Any, out: Tensor) -> None:
+            means.append(out.mean(dim=(-2, -1)))
+
+        hooks = [layer.register_forward_hook(average) for layer in layers]
+        try:
+            if isinstance(self.network, Modl):
+                self.network.denoise(operator(item, low).adjoint(item.kspace))
+            else:
+                self.network(problem(item, low))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat(means[-len(layers) :], dim=1)  # of the last cascade, where all share one denoiser
 
     def view(self, item: Slices, mask: Tensor) -> Tensor:
         return magnitude(operator(item, mask).adjoint(item.kspace))[:, None]
@@ -133,6 +154,15 @@ class MriTask(Task):
         return ssim(magnitude(self.reconstruct(item, mask)), magnitude(item.target))
 
 
+def hidden_layers(network: Network) -> list[nn.Module]:
+    """The layers of an unrolled network's denoiser, or of its first cascade's, that say what it sees."""
+    if isinstance(network, Modl):
+        return list(network.denoiser.blocks)[:-1]
+    prior: Any = network.cascades[0].prior if isinstance(network, VarNet) else network.prior
+    unet = prior[0] if isinstance(prior, nn.ModuleList) else prior
+    return [*unet.down, unet.middle]
+
+
 def operator(item: Slices, mask: Tensor) -> Sense:
     """A with soft masks `(batch, x)`, for the full k-space; its adjoint has them twice."""
     return Sense(item.maps, mask[:, None, None].square(), axes=(-1,))
@@ -140,15 +170,15 @@ def operator(item: Slices, mask: Tensor) -> Sense:
 
 def problem(item: Slices, mask: Tensor) -> Problem:
     """What an unrolled network sees of the lines of soft masks `(batch, x)`."""
-    sense, weights = operator(item, mask), mask[:, None, None]
+    sense, soft = operator(item, mask), mask[:, None, None]
     low = item.budget.low.to(mask.device).expand(len(item), 1, 1, -1)
     return Problem(
         sense,
         sense.adjoint(item.kspace),
         item.sigma.clamp_min(1e-5),
         item.budget.n / mask.detach().sum(dim=1),
-        weights * item.kspace,
+        soft * item.kspace,
         item.maps,
-        weights,
+        soft,
         low,
     )

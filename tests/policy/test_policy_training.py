@@ -34,7 +34,7 @@ def scan_items(numbers):
 
 def mri_task():
     torch.manual_seed(0)
-    return MriTask(MriConfig(n_unrolls=1, n_cg=2, features=4, n_blocks=3))
+    return MriTask(MriConfig("modl", {"n_unrolls": 1, "n_cg": 2, "features": 4, "n_blocks": 3}))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_trained_policy_and_its_task_come_back_from_one_file(trained):
     assert card["training"]["objective"]["target"] == "energy"
     assert {"flow", "l1", "dissimilarity"} <= card["metrics"].keys()
     policy = load_policy(str(out))
-    assert (policy.velocity.config, policy.task.config.n_unrolls) == (TINY, 1)
+    assert (policy.velocity.config, policy.task.network.config.n_unrolls) == (TINY, 1)
     assert not policy.train().task.training and not any(p.requires_grad for p in policy.task.parameters())
     assert (policy(SCANS[0]).sum(dim=1) == 8).all()
 

@@ -17,8 +17,11 @@ from mrikit.policy.rivals.fixed import any_density
 from mrikit.policy.scans import SliceStream
 from mrikit.train.data import Images
 from mrikit.unrolled.problem import collate
+from mrikit.unrolled.reconstruct import load_model
 
-TINY = MriConfig(n_unrolls=2, n_cg=3, features=4, n_blocks=3)
+TINY = MriConfig("modl", {"n_unrolls": 2, "n_cg": 3, "features": 4, "n_blocks": 3})
+FLAT = MriConfig("flat", {"n_unrolls": 2, "n_cg": 2, "features": 4, "levels": 1, "n_start": 2, "n_least_squares": 2})
+VARNET = MriConfig("varnet", {"n_unrolls": 2, "features": 4, "levels": 1, "maps": "espirit"})
 BUDGET = lines(32, 4, n_low=4)
 ANATOMY = Images([], [], 1.0)
 
@@ -33,10 +36,10 @@ def item(request):
         return stream(request.param)[0]
 
 
-@pytest.fixture(scope="module")
-def task():
+@pytest.fixture(scope="module", params=[TINY, FLAT, VARNET], ids=lambda config: config.architecture)
+def task(request):
     torch.manual_seed(0)
-    made = MriTask(TINY)
+    made = MriTask(request.param)
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return made.freeze()
@@ -84,20 +87,28 @@ def test_gradients_reach_the_mask_through_the_reconstruction(item, task):
 def test_the_policy_sees_the_centre_alone(item, task):
     outside = (~BUDGET.low).float()
     blind = type(item)(item.budget, item.kspace * (1 - outside), *list(item.tensors().values())[1:])
-    assert task.condition(item).shape == (2, TINY.n_features)
+    assert task.condition(item).shape == (2, 8 if task.config.architecture == "modl" else 12)
     assert torch.allclose(task.condition(item), task.condition(blind), atol=1e-5)
     low = BUDGET.low.float().expand(2, -1)
     assert torch.allclose(task.view(item, low), task.view(blind, low), atol=1e-5)
 
 
-def test_all_lines_score_higher_than_the_centre(item, task):
+def test_all_lines_score_higher_than_the_centre(item):
     exact = MriTask(TINY).freeze()  # whose denoiser is still the identity
     few, all_ = (exact.scores(item, m.expand(2, -1)) for m in (BUDGET.low.float(), torch.ones(32)))
     assert (all_ > few + 0.05).all() and (all_ > 0.9).all()
 
 
-def test_active_dps_runs_on_scans(item, task):
-    masks = ActiveDps(32, task)(item)
+def test_a_task_can_be_made_of_any_weights_of_an_unrolled_network():
+    task = MriTask.of("flat-small", loss="mse")
+    assert (task.config.architecture, task.config.loss) == ("flat", "mse")
+    assert torch.equal(task.state_dict()["network.log_trust"], load_model("flat-small").state_dict()["log_trust"])
+    with pytest.raises(DataError, match="no setting cascades"):
+        MriConfig("modl", {"cascades": 3})
+
+
+def test_active_dps_runs_on_scans(item):
+    masks = ActiveDps(32, MriTask(TINY))(item)
     assert masks.sum(dim=1).tolist() == [8, 8] and masks[:, BUDGET.low].all()
 
 
