@@ -159,7 +159,7 @@ def hidden_layers(network: Network) -> list[nn.Module]:
     if isinstance(network, Modl):
         return list(network.denoiser.blocks)[:-1]
     prior: Any = network.cascades[0].prior if isinstance(network, VarNet) else network.prior
-    unet = prior[0] if isinstance(prior, nn.ModuleList) else prior
+    unet: Any = prior[0] if isinstance(prior, nn.ModuleList) else prior
     return [*unet.down, unet.middle]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,9 @@ from mrikit.policy.architectures import build_velocity, config_of
 from mrikit.policy.gumbel import draw
 from mrikit.policy.model import FlowPolicy
 from mrikit.policy.objective import Learner, Objective, losses
+from mrikit.policy.rivals.adps import ActiveDps
 from mrikit.policy.rivals.dps import ANNEALED, Logits
+from mrikit.policy.rivals.loupe import Loupe
 from mrikit.policy.targets import logits
 from mrikit.policy.task import Item, Policy, Task, total
 from mrikit.policy.velocity import LineConfig, PixelConfig, Velocity
@@ -24,13 +26,7 @@ from mrikit.train.loop import Recipe, State, fit
 from mrikit.train.run import Watcher, run_folder
 
 Items = Callable[[range], Generator[Any, None, None]]  # the items of these numbers, each a batch
-
-
-class Relaxed(Protocol):
-    """A rival that learns: a module with masks that carry a gradient."""
-
-    def relaxed(self, item: Any) -> Tensor:
-        """Masks `(batch, n)` of an item, with a gradient."""
+Rival = TypeVar("Rival", Loupe, Logits, ActiveDps)
 
 
 def train_task(
@@ -41,8 +37,8 @@ def train_task(
     watched: `report` and `draw`, as `train.loop.fit` has them.
     """
 
-    def loss(model: nn.Module, item: Item) -> tuple[Tensor, dict[str, float]]:
-        return total(task.own_losses(item, masks(item)))
+    def loss(model: Any, item: Item) -> tuple[Tensor, dict[str, float]]:
+        return total(model.own_losses(item, masks(item)))
 
     task.train()
     _fit(task, items, loss, recipe, folder, resume=resume, **watched)
@@ -50,9 +46,9 @@ def train_task(
 
 
 def train_rival(
-    rival: nn.Module, task: Task, items: Items, recipe: Recipe, folder: Path, *, resume: bool = False, **watched: Any
-) -> nn.Module:
-    """`rival`, LOUPE, DPS or A-DPS, trained through the frozen `task`, whose losses are summed.
+    rival: Rival, task: Task, items: Items, recipe: Recipe, folder: Path, *, resume: bool = False, **watched: Any
+) -> Rival:
+    """`rival`, trained through the frozen `task`, whose losses are summed.
 
     The loop lets the weights of LOUPE and DPS, which are in no layer, learn ten times as fast as the recipe says: the
     2e-3 of DPS are 2e-4 there.
