@@ -1,0 +1,61 @@
+"""Velocity networks and tasks by name, and the policy that a card describes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mrikit import weights
+from mrikit.errors import DataError
+from mrikit.policy.images import ImageConfig, ImageTask
+from mrikit.policy.model import FlowPolicy
+from mrikit.policy.mri import MriConfig, MriTask
+from mrikit.policy.velocity import LineConfig, LineVelocity, PixelConfig, PixelVelocity, Velocity
+from mrikit.train import config
+
+#: name -> its settings and what they build
+VELOCITIES: dict[str, tuple[Any, Any]] = {
+    "lines": (LineConfig, LineVelocity),
+    "pixels": (PixelConfig, PixelVelocity),
+}
+TASKS: dict[str, tuple[Any, Any]] = {"mri": (MriConfig, MriTask), "image": (ImageConfig, ImageTask)}
+
+
+def build_velocity(settings: LineConfig | PixelConfig) -> Velocity:
+    """A new velocity network of these settings."""
+    return LineVelocity(settings) if isinstance(settings, LineConfig) else PixelVelocity(settings)
+
+
+def _build(kinds: dict[str, tuple[Any, Any]], described: Any) -> Any:
+    """What `{"kind": ..., "config": ...}` describes. Raises DataError where it cannot be."""
+    if not isinstance(described, dict) or not isinstance(described.get("config"), dict):
+        raise DataError(f"this describes no network: {described!r}")
+    known = {name: settings for name, (settings, _) in kinds.items()}
+    checked = config.settings(known, described.get("kind", ""), described["config"])
+    return kinds[described["kind"]][1](checked)
+
+
+def build(architecture: str, values: dict[str, Any]) -> FlowPolicy:
+    """A new policy of random weights, of a card's architecture and config. Raises DataError where they cannot be."""
+    if architecture != "policy":
+        raise DataError(f"architecture is {architecture!r}, expected policy")
+    return FlowPolicy(_build(VELOCITIES, values.get("velocity")), _build(TASKS, values.get("task")))
+
+
+def config_of(policy: FlowPolicy) -> dict[str, Any]:
+    """What `build` makes such a policy of."""
+    return {
+        "velocity": _described(VELOCITIES, policy.velocity),
+        "task": _described(TASKS, policy.task),
+    }
+
+
+def _described(kinds: dict[str, tuple[Any, Any]], network: Any) -> dict[str, Any]:
+    for name, (_, kind) in kinds.items():
+        if isinstance(network, kind):
+            return {"kind": name, "config": network.config.to_json()}
+    raise DataError(f"no card can describe a {type(network).__name__}")
+
+
+def load_policy(model: str, device: str = "cpu") -> FlowPolicy:
+    """The policy of a default model's name or of a weights file, ready on `device`."""
+    return weights.network(model, build, device)

@@ -1,0 +1,68 @@
+"""How much may be measured: K of N lines or pixels, the lowest frequencies among them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mrikit.errors import DataError, UsageError
+from mrikit.physics.masks import budget
+from mrikit.physics.sampling import centre
+
+
+@dataclass(frozen=True)
+class Budget:
+    """`kept` of `n` places are measured. The `n_low` central ones, the LF band, always are; the rest is chosen."""
+
+    n: int
+    kept: int
+    n_low: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n <= self.n_low:
+            raise DataError(
+                f"a scan of {self.n} lines leaves none to choose beside {self.n_low} low-frequency ones",
+                hint=f"a policy needs {self.n_low + 1} lines or more",
+            )
+        if not 0 <= self.n_low < self.kept <= self.n:
+            raise UsageError(
+                f"{self.kept} of {self.n} places, {self.n_low} of them low-frequency ones, leave nothing to choose",
+                hint="use a lower acceleration or a narrower low-frequency band",
+            )
+
+    @property
+    def chosen(self) -> int:
+        """How many of the free places are measured."""
+        return self.kept - self.n_low
+
+    @property
+    def rate(self) -> float:
+        """The share of all places that is measured."""
+        return self.kept / self.n
+
+    @property
+    def low(self) -> Tensor:
+        """The LF band, bool `(n,)`."""
+        mask = torch.zeros(self.n, dtype=torch.bool)
+        mask[centre(self.n, self.n_low)] = True
+        return mask
+
+
+def lines(n: int, accel: float, n_low: int | None = None) -> Budget:
+    """Exactly Python's round(n / accel) of `n` lines; by default 8 % of n are LF up to R = 6, and 4 % beyond.
+
+    Raises UsageError for an acceleration below 1 or one that leaves no line to choose, DataError for a scan that is
+    narrower than the LF band and one line.
+    """
+    low = max(1, round((0.08 if accel <= 6 else 0.04) * n)) if n_low is None else n_low
+    return Budget(n, budget(n, accel, "lines"), low)
+
+
+def pixels(n: int, rate: float) -> Budget:
+    """round(rate n) of `n` pixels, one at least. Raises UsageError unless 0 < rate <= 1."""
+    if not (math.isfinite(rate) and 0 < rate <= 1):
+        raise UsageError(f"a sampling rate is above 0 and 1 at most, not {rate!r}")
+    return Budget(n, max(1, round(rate * n)))

@@ -1,0 +1,181 @@
+"""A policy from training to a mask: the run, the card, the proposal."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mrikit import weights
+from mrikit.errors import CannotCreateError, DataError, ResultError, UsageError
+from mrikit.policy.architectures import build, load_policy
+from mrikit.policy.budget import lines, pixels
+from mrikit.policy.compare import compare
+from mrikit.policy.images import ImageConfig, ImageTask, PictureStream
+from mrikit.policy.mri import MriConfig, MriTask
+from mrikit.policy.objective import Objective
+from mrikit.policy.propose import propose
+from mrikit.policy.rivals.fixed import any_density, random
+from mrikit.policy.scans import SliceStream
+from mrikit.policy.training import policy_train, train_flow, train_task
+from mrikit.policy.velocity import LineConfig, PixelConfig, PixelVelocity
+from mrikit.train.data import Images
+from mrikit.train.loop import Recipe
+
+BUDGET = lines(32, 4, n_low=4)
+SCANS = SliceStream(Images([], [], 1.0), [BUDGET], 16, batch=2)
+SHORT = Recipe(n_steps=3, warm_up=1, save_every=1)
+TINY = LineConfig(n=32, n_features=8, width=16, depth=2)
+
+
+def scan_items(numbers):
+    return SCANS.items(numbers)
+
+
+def mri_task():
+    torch.manual_seed(0)
+    return MriTask(MriConfig("modl", {"n_unrolls": 1, "n_cg": 2, "features": 4, "n_blocks": 3}))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("policy") / "lines.safetensors"
+    task = train_task(mri_task(), scan_items, any_density(32), SHORT, out.parent / "task")
+    policy = policy_train(
+        task, scan_items, out, recipe=SHORT, velocity=TINY, command="mrikit policy train", terms={"accel": [4.0]}
+    )
+    # After three steps the network hardly sees what it is given.
+    for parameter in policy.velocity.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return out, policy
+
+
+@pytest.fixture
+def scan():
+    """k-space of 3 slices, one coil, 16 x 32."""
+    return np.stack([SCANS[i].kspace[0].numpy() for i in range(3)])
+
+
+def test_a_trained_policy_and_its_task_come_back_from_one_file(trained):
+    out, _ = trained
+    card = weights.card(str(out))
+    assert card["architecture"] == "policy" and card["training"]["accel"] == [4.0]
+    assert card["training"]["objective"]["target"] == "energy"
+    assert {"flow", "l1", "dissimilarity"} <= card["metrics"].keys()
+    policy = load_policy(str(out))
+    assert (policy.velocity.config, policy.task.network.config.n_unrolls) == (TINY, 1)
+    assert not policy.train().task.training and not any(p.requires_grad for p in policy.task.parameters())
+    assert (policy(SCANS[0]).sum(dim=1) == 8).all()
+
+
+def test_a_run_is_not_written_over_and_resumes_on_its_own_terms_alone(trained):
+    out, policy = trained
+    with pytest.raises(CannotCreateError, match="exists already"):
+        policy_train(policy.task, scan_items, out, recipe=SHORT, velocity=TINY)
+    with pytest.raises(UsageError, match="that run had"):
+        policy_train(policy.task, scan_items, out, recipe=SHORT, velocity=replace(TINY, width=8), resume=True)
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"velocity": {"kind": "lines", "config": {}}, "task": {"kind": "ct", "config": {}}}]
+)
+def test_a_card_that_describes_no_policy_is_refused(config):
+    with pytest.raises(DataError):
+        build("policy", config)
+    with pytest.raises(DataError, match="expected policy"):
+        build("flat", config)
+
+
+def test_a_proposal_has_exactly_the_budget_and_reads_the_centre_alone(trained, scan):
+    _, policy = trained
+    mask = propose(policy, scan, 4, n_low=4, seed=3)
+    assert mask.dtype == bool and mask.shape == (32,) and mask.sum() == 8 and mask[BUDGET.low.numpy()].all()
+    only_low = np.where(BUDGET.low.numpy(), scan, 0)
+    assert np.array_equal(mask, propose(policy, only_low, 4, n_low=4, seed=3))
+    each = propose(policy, scan, 4, n_low=4, seed=3, per_slice=True)
+    assert each.shape == (3, 32) and (each.sum(axis=1) == 8).all()
+    assert np.array_equal(each[1], propose(policy, scan, 4, n_low=4, seed=3, per_slice=True)[1])
+    assert len({propose(policy, scan[0], 4, n_low=4, seed=seed).tobytes() for seed in range(8)}) > 1
+
+
+@pytest.mark.parametrize(("width", "accel"), [(24, 3), (33, 4), (64, 8)])
+def test_proposals_resize_to_other_numbers_of_lines(trained, width, accel):
+    _, policy = trained
+    budget = lines(width, accel, 4)
+    kspace = SliceStream(Images([], [], 1.0), [budget], 16, batch=1)[0].kspace[0].numpy()
+    mask = propose(policy, kspace, accel, n_low=4, samples=3)
+    assert mask.shape == (width,) and mask.sum() == round(width / accel)
+
+
+def test_a_thousand_masks_of_a_policy_have_its_budget(trained):
+    _, policy = trained
+    item = SCANS[0].take(torch.zeros(500, dtype=torch.long))
+    torch.manual_seed(0)
+    masks = torch.cat([policy(item), policy(item)])
+    torch.manual_seed(0)
+    again = policy(item)
+    assert (masks.sum(dim=1) == 8).all() and masks[:, BUDGET.low].all()
+    assert torch.equal(masks[:500], again) and len(masks.unique(dim=0)) > 100
+
+
+def test_what_cannot_be_proposed_is_said(trained, scan):
+    _, policy = trained
+    for accel in (0, 0.5, float("nan")):
+        with pytest.raises(UsageError, match="acceleration"):
+            propose(policy, scan, accel)
+    with pytest.raises(DataError, match="leaves none to choose"):
+        propose(policy, scan[..., 14:18], 1, n_low=4)
+    with pytest.raises(DataError, match="2 of the 4 low-frequency lines hold nothing"):
+        propose(policy, np.where(np.arange(32) < 16, scan, 0), 4, n_low=4)
+    with pytest.raises(UsageError, match="--samples 0"):
+        propose(policy, scan, 4, samples=0)
+    with pytest.raises(DataError, match="found 2 axes"):
+        propose(policy, scan[0, 0], 4)
+
+
+# images
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Two classes of 8 x 8 images, told apart by which half is bright."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(2, size=256)
+    images = rng.random((256, 1, 8, 8)).astype(np.float32) * 0.3
+    images[labels == 0, :, :, :4] += 0.7
+    images[labels == 1, :, :, 4:] += 0.7
+    return PictureStream(images, labels, rates=(0.1, 0.3), batch=32)
+
+
+@pytest.fixture(scope="module")
+def classifier(digits, tmp_path_factory):
+    torch.manual_seed(0)
+    task = ImageTask(ImageConfig(8, 8, n_classes=2, features=8))
+    recipe = Recipe(n_steps=40, learning_rate=1e-2, warm_up=2, average=0.5)
+    return train_task(task, digits.items, random(64), recipe, tmp_path_factory.mktemp("task"))
+
+
+def test_a_task_learns_on_random_masks_and_is_frozen(digits, classifier):
+    found = compare(classifier, {"random": random(64)}, [digits.item(1000 + i) for i in range(2)], n_seeds=2)
+    assert found["random"].mean > 0.9
+    assert not classifier.training and not any(p.requires_grad for p in classifier.parameters())
+
+
+@pytest.mark.parametrize("objective", [Objective(target="learned", steepness=30, power=1), Objective(losses="flow")])
+def test_pixels_are_chosen_by_the_same_flow(digits, classifier, objective, tmp_path):
+    velocity = PixelVelocity(PixelConfig(8, 8, features=8))
+    policy, state = train_flow(velocity, classifier, digits.items, objective, SHORT, tmp_path)
+    assert state.step == 3
+    item = digits.item(0)
+    masks = policy(item)
+    assert (masks.sum(dim=1) == item.budget.kept).all()
+    assert (tmp_path / "target" / "state.safetensors").exists() == (objective.target == "learned")
+    with pytest.raises(UsageError, match="pixels of images"):
+        propose(policy, np.ones((1, 8, 64), np.complex64), 4)
+
+
+def test_a_mask_over_budget_is_no_result(digits, classifier):
+    item = digits.item(0)
+    with pytest.raises(ResultError, match="greedy-ish: a mask takes 64 places"):
+        compare(classifier, {"greedy-ish": lambda one: torch.ones(len(one), 64)}, [item])
+    assert pixels(64, 1.0).kept == 64
