@@ -35,7 +35,7 @@ REFERENCES: dict[str, tuple[tuple[str, ...], str]] = {
 }""",
     ),
     "csgm-mri": (
-        ("mvue",),
+        ("mvue", "langevin", "score-train"),
         """@inproceedings{csgm-mri,
   author = {Jalal, Ajil and Arvinte, Marius and Daras, Giannis and Price, Eric and Dimakis, Alexandros G. and
             Tamir, Jonathan I.},
@@ -44,6 +44,30 @@ REFERENCES: dict[str, tuple[tuple[str, ...], str]] = {
   volume = {34},
   year = {2021},
   eprint = {2108.01368},
+  archivePrefix = {arXiv}
+}""",
+    ),
+    "ncsnv2": (
+        ("score-train", "langevin"),
+        """@inproceedings{ncsnv2,
+  author = {Song, Yang and Ermon, Stefano},
+  title = {Improved Techniques for Training Score-Based Generative Models},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {33},
+  year = {2020},
+  eprint = {2006.09011},
+  archivePrefix = {arXiv}
+}""",
+    ),
+    "edm": (
+        ("score-train", "langevin"),
+        """@inproceedings{edm,
+  author = {Karras, Tero and Aittala, Miika and Aila, Timo and Laine, Samuli},
+  title = {Elucidating the Design Space of Diffusion-Based Generative Models},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {35},
+  year = {2022},
+  eprint = {2206.00364},
   archivePrefix = {arXiv}
 }""",
     ),

@@ -77,7 +77,7 @@ def test_a_larger_scan_has_larger_samples(prior, name, factor):
     kspace = simulated(48, 4, 2).kspace[0]
     plan = Plan(prior, name, n_samples=1, steps=3)
     images = []
-    for scale, sigma in ((1, None), (factor, None), (1, 0.01), (factor, 0.01 * factor)):
+    for scale, sigma in ((1, "auto"), (factor, "auto"), (1, 0.01), (factor, 0.01 * factor)):
         piece = prepare(kspace * np.float32(scale), how=Sampling(3))
         images.append(samples(piece, replace(plan, sigma_y=sigma)) / scale)
     assert close(images[1], images[0])
