@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mrikit import weights
-from mrikit.errors import DataError, MissingInputError, UsageError
+from mrikit.errors import DataError, UsageError
 from mrikit.physics.coils import require_fit
 from mrikit.physics.espirit import espirit
 from mrikit.physics.retrospective import Sampling
@@ -34,11 +34,6 @@ Watch = Callable[[], None]
 
 def load_prior(model: str = DEFAULT_MODEL, device: str = "cpu") -> Prior:
     """The score prior of a default model's name or of a weights file, on `device`; kept for the next call."""
-    if model == DEFAULT_MODEL and model not in weights.names():
-        raise MissingInputError(
-            f"{model}: the default score prior does not ship yet",
-            hint="train one with `mrikit score-train IMAGES... WEIGHTS` and name it with --model",
-        )
     return _load_prior(model, weights.find(model).stat().st_mtime_ns, device)
 
 
