@@ -16,6 +16,7 @@ from mrikit.physics.fourier import ifft2c
 from mrikit.physics.phantom import scan as simulate_scan
 from mrikit.physics.sampling import centre, sampling
 from mrikit.rng import generator
+from mrikit.train import data
 from mrikit.train.collect import collect
 from mrikit.train.scans import Scans
 from mrikit.unrolled import simulate
@@ -105,7 +106,7 @@ def test_a_complex_image_is_scanned_with_its_own_phase(tmp_path: Path, monkeypat
     assert 4 < len(seeds) < 16
     own = np.ones((64, 64), np.complex64) * 1j
     monkeypatch.setattr(images, "draw", lambda rng: own)
-    monkeypatch.setattr(simulate, "phase", none)
+    monkeypatch.setattr(data, "phase", none)
     kspace, noise = simulate.full_scan(images, generator(0, "test"), small=True)
 
     assert kspace.shape == noise.shape
