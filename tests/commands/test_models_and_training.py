@@ -239,7 +239,7 @@ def test_a_run_that_is_killed_and_then_stopped_ends_with_the_same_bytes(images: 
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_trains_with_twice_the_batch(mrikit: Mrikit, images: Path, tmp_path: Path) -> None:
-    """Weights agree to 1e-6, where a step is 1e-5: sums over processes round differently."""
+    """Weights agree to 3e-6, where three steps of 1e-5 were taken: sums over processes round differently."""
     words = [*SMALL, "--steps", "3"]
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mrikit"]
     line += [*words, "--batch", "1", "images.npy", "pair.safetensors", "--json"]
@@ -251,7 +251,7 @@ def test_two_processes_train_what_one_trains_with_twice_the_batch(mrikit: Mrikit
 
     pair, one = (load_file(tmp_path / f"{name}.safetensors") for name in ("pair", "one"))
     for name, value in one.items():
-        assert (pair[name] - value).abs().max() < 1e-6, name
+        assert (pair[name] - value).abs().max() < 3e-6, name
     cards = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("pair", "one")]
     assert cards[0]["training"]["scans_per_step"] == cards[1]["training"]["scans_per_step"] == 2
     assert cards[0]["metrics"]["loss"] == pytest.approx(cards[1]["metrics"]["loss"], abs=1e-5)
