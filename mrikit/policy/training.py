@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,55 +19,45 @@ from mrikit.policy.subject import Subject
 from mrikit.policy.task import Task
 from mrikit.train import distributed
 from mrikit.train.loop import Recipe
-from mrikit.train.run import Watcher, described, how, n_parameters, run_folder
+from mrikit.train.run import Job, n_parameters
 
 
 def policy_train(
     subject: Subject,
-    out: Path,
+    job: Job,
     *,
     recipe: Recipe,
     task_steps: int = 1000,
     task_model: str | None = None,
     objective: Objective | None = None,
-    resume: bool = False,
-    force: bool = False,
-    device: str = "cpu",
-    command: str = "",
-    licence: str = "not stated",
-    watcher: Watcher | None = None,
 ) -> FlowPolicy:
-    """Train a task model for `subject`, freeze it, train a flow policy for it; write both, and a card, to `out`.
+    """Train a task model for `subject`, freeze it, train a flow policy for it; write both, and a card.
 
-    A folder `out`.run beside it keeps the state of the run, from which `resume` goes on exactly, and its losses; those
-    of the task model are in its folder `task`. recipe: of the flow, and, with `task_steps` steps, of the task model, of
-    which a MoDL takes as many with one unroll before. task_model: weights to take instead of training one, by name or
-    file: a policy's own task, or an unrolled network. command, licence: for the card. Started by torchrun, the
-    processes train together.
+    The run of the task model is kept in the folder `task` of the job's. recipe: of the flow, and, with `task_steps`
+    steps, of the task model, of which a MoDL takes as many with one unroll before. task_model: weights to take instead
+    of training one, by name or file: a policy's own task, or an unrolled network. Started by torchrun, the processes
+    train together.
 
     Raises CannotCreateError where there is a run or a card already, UsageError where the task model is for another
     subject, TemporaryError when asked to stop. Source: arXiv 2606.00078.
     """
-    watcher, aims = watcher or Watcher(), objective or Objective()
-    folder = run_folder(out, resume=resume, force=force)
+    aims, folder, say = objective or Objective(), job.folder, job.watcher.say
+    job.require_free()
 
-    with distributed.joined(device) as device:
+    with distributed.joined(job.device) as device:
         torch.manual_seed(recipe.seed)
-        lesson = subject.lesson(recipe.seed, device, folder / "mvue", watcher)
+        lesson = subject.lesson(recipe.seed, device, folder / "mvue", job.watcher)
         terms = {
             **subject.terms(),
             "skipped": list(lesson.skipped),
             "task_model": weights.card(task_model)["sha256"] if task_model else None,
         }
 
-        def watched(place: Path) -> dict[str, Any]:
-            def draw(log: list[dict[str, float]]) -> None:
-                watcher.draw(place, log, {})
-
-            return {"resume": resume, "terms": terms, "report": watcher.report, "draw": draw}
-
         def learn(task: Task, place: Path) -> None:
-            train_task(task, lesson.items, lesson.masks, replace(recipe, n_steps=task_steps), place, **watched(place))
+            train_task(
+                task, lesson.items, lesson.masks, replace(recipe, n_steps=task_steps), place,
+                terms=terms, **job.told(place),
+            )  # fmt: skip
 
         if task_model:
             task = fitting_task(task_model, lesson.task, device)
@@ -77,27 +66,25 @@ def policy_train(
             terms |= {"task_steps": task_steps, "task_config": task.config.to_json()}
             shallow = task.shallow() if isinstance(task, MriTask) else None
             if shallow:
-                watcher.say(f"the task model with one unroll, {task_steps} steps")
+                say(f"the task model with one unroll, {task_steps} steps")
                 learn(shallow.to(device, memory_format=torch.channels_last), folder / "task" / "one-unroll")
                 task.load_state_dict(shallow.state_dict())
-            watcher.say(f"the task model, {task_steps} steps")
+            say(f"the task model, {task_steps} steps")
             learn(task, folder / "task")
-        watcher.say(f"the flow, {recipe.n_steps} steps")
+        say(f"the flow, {recipe.n_steps} steps")
         torch.manual_seed(recipe.seed)  # a run that is resumed behind the task model has drawn nothing for it
         velocity = velocity_for(task, next(lesson.items(range(1))))
         terms |= {"objective": aims.to_json(), "velocity": velocity.to_json()}
         policy, state = train_flow(
-            build_velocity(velocity).to(device), task, lesson.items, aims, recipe, folder, **watched(folder)
-        )
-        if distributed.rank() == 0:
-            made = described(
-                "policy",
-                config_of(policy),
-                f"a flow to masks of {velocity.n} places, {n_parameters(policy.velocity):,} parameters, and its task",
-                how(command, recipe, "batches", terms, ()),
-                state,
-            )
-            weights.save(out, policy.state_dict(), made | {"licence": licence})
+            build_velocity(velocity).to(device), task, lesson.items, aims, recipe, folder,
+            terms=terms, **job.told(folder),
+        )  # fmt: skip
+        job.save(
+            policy, state, job.how(recipe, "batches", terms, ()),
+            architecture="policy", config=config_of(policy),
+            summary=f"a flow to masks of {velocity.n} places, {n_parameters(policy.velocity):,} parameters, "
+            "and its task",
+        )  # fmt: skip
     return policy
 
 

@@ -1,20 +1,21 @@
-"""What surrounds a training run: who is told how it goes, where it writes, and what its weights' card says."""
+"""What surrounds a training run: where it writes, who is told how it goes, and what its weights' card says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from mrikit import weights
 from mrikit._version import __version__
 from mrikit.errors import CannotCreateError, UsageError
 from mrikit.train import distributed
-from mrikit.train.loop import Recipe, State
+from mrikit.train.loop import Recipe, State, fit
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,112 @@ class Watcher:
     draw: Callable[[Path, list[dict[str, float]], dict[str, np.ndarray]], None] = lambda folder, lines, images: None
 
 
-def run_folder(out: Path, *, resume: bool, force: bool) -> Path:
-    """The folder of the run that makes the weights `out`.
+class Validates(Protocol):
+    """What looks at a network now and then; images: what it saw last, by name."""
 
-    Raises CannotCreateError where there is a run or a card already, unless it is resumed or may be written over.
+    images: dict[str, np.ndarray]
+
+    def __call__(self, network: Any) -> dict[str, float]:
+        """Figures of the network."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training run around its loop: what it writes, how it begins, and who is told.
+
+    out: the weights; `folder` beside them keeps the state of the run, from which `resume` goes on exactly, its losses
+    and the MVUE images of measured scans. force: write over a run that is there. command, licence: for the card.
     """
-    folder = out.with_suffix(".run")
-    if not (resume or force):
-        for taken in (*folder.rglob("state.safetensors"), out.with_suffix(".json")):
+
+    out: Path
+    resume: bool = False
+    force: bool = False
+    device: str = "cpu"
+    command: str = ""
+    licence: str = "not stated"
+    watcher: Watcher = field(default_factory=Watcher)
+
+    @property
+    def folder(self) -> Path:
+        return self.out.with_suffix(".run")
+
+    def require_free(self) -> None:
+        """Raise CannotCreateError where there is a run or a card already that is not to be gone on with."""
+        if self.resume or self.force:
+            return
+        for taken in (*self.folder.rglob("state.safetensors"), self.out.with_suffix(".json")):
             if taken.exists():
                 raise CannotCreateError(
                     f"{taken}: exists already", hint="--resume goes on with that run, --force begins anew"
                 )
-    return folder
+
+    def fit(
+        self,
+        network: nn.Module,
+        items: Callable[[range], Generator[Any, None, None]],
+        loss: Callable[[Any, Any], tuple[Tensor, dict[str, float]]],
+        recipe: Recipe,
+        terms: Mapping[str, Any],
+        *,
+        validation: Validates | None = None,
+    ) -> State:
+        """`loop.fit` in the run's folder; the network gets the averaged weights."""
+        if distributed.rank() == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        told = self.told(self.folder, validation)
+        state = fit(network, items, loss, recipe, self.folder, terms=terms, validate=validation, **told)
+        network.load_state_dict(state.average)
+        return state
+
+    def told(self, folder: Path, validation: Validates | None = None) -> dict[str, Any]:
+        """What `loop.fit` in `folder` is to be given for this job: resume, report and draw."""
+
+        def draw(lines: list[dict[str, float]]) -> None:
+            self.watcher.draw(folder, lines, validation.images if validation else {})
+
+        return {"resume": self.resume, "report": self.watcher.report, "draw": draw}
+
+    def save(
+        self,
+        network: nn.Module,
+        state: State,
+        training: Mapping[str, Any],
+        *,
+        architecture: str,
+        config: Mapping[str, Any],
+        summary: str,
+    ) -> None:
+        """Write the weights and their card, in the first process alone. training: what `how` returns."""
+        if distributed.rank():
+            return
+        figures: dict[str, float] = {}
+        for line in state.lines:
+            figures |= line
+        card = {
+            "architecture": architecture,
+            "summary": summary,
+            "config": config,
+            "training": {**training, "mrikit": __version__, "torch": torch.__version__},
+            "metrics": {k: v for k, v in figures.items() if k not in ("step", "seconds_per_step", "skipped")},
+            "use": "For research. Not for diagnosis.",
+            "licence": self.licence,
+        }
+        weights.save(self.out, network.state_dict(), card)
+
+    def how(self, recipe: Recipe, items: str, terms: Mapping[str, Any], held_back: Sequence[Path]) -> dict[str, Any]:
+        """How weights were trained, for their card. items: what a batch of the recipe counts. terms: what else matters.
+
+        held_back: the files validated with.
+        """
+        return {
+            "command": self.command,
+            "seed": recipe.seed,
+            "steps": recipe.n_steps,
+            f"{items}_per_step": recipe.batch * distributed.size(),
+            "learning_rate": recipe.learning_rate,
+            **terms,
+            "validation": [f.name for f in held_back],
+        }
 
 
 def require_apart(out: Path, *inputs: str | None) -> None:
@@ -55,35 +149,3 @@ def require_apart(out: Path, *inputs: str | None) -> None:
 def n_parameters(network: nn.Module) -> int:
     """How many numbers it learns."""
     return sum(p.numel() for p in network.parameters())
-
-
-def how(
-    command: str, recipe: Recipe, items: str, terms: Mapping[str, Any], validation: Sequence[Path]
-) -> dict[str, Any]:
-    """How weights were trained, for their card. items: what a batch of the recipe counts. terms: what else matters."""
-    return {
-        "command": command,
-        "seed": recipe.seed,
-        "steps": recipe.n_steps,
-        f"{items}_per_step": recipe.batch * distributed.size(),
-        "learning_rate": recipe.learning_rate,
-        **terms,
-        "validation": [f.name for f in validation],
-    }
-
-
-def described(
-    architecture: str, config: dict[str, Any], summary: str, training: Mapping[str, Any], state: State
-) -> dict[str, Any]:
-    """The card of weights: what they are, how they were made and the last figures of the run."""
-    figures: dict[str, float] = {}
-    for line in state.lines:
-        figures |= line
-    return {
-        "architecture": architecture,
-        "summary": summary,
-        "config": config,
-        "training": {**training, "mrikit": __version__, "torch": torch.__version__},
-        "metrics": {k: v for k, v in figures.items() if k not in ("step", "seconds_per_step", "skipped")},
-        "use": "For research. Not for diagnosis.",
-    }

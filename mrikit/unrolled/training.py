@@ -13,9 +13,9 @@ from mrikit import weights
 from mrikit.errors import UsageError
 from mrikit.train import distributed
 from mrikit.train.collect import collect_together
-from mrikit.train.loop import Recipe, fit
+from mrikit.train.loop import Recipe
 from mrikit.train.presets import Preset
-from mrikit.train.run import Watcher, described, how, n_parameters, run_folder
+from mrikit.train.run import Job, n_parameters
 from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.objective import loss
 from mrikit.unrolled.presets import preset
@@ -28,7 +28,7 @@ WHOLE = 2**20  # a crop of more rows than any matrix has
 
 def unroll_train(
     files: Sequence[Path],
-    out: Path,
+    job: Job,
     *,
     recipe: Recipe,
     epochs: float | None = None,
@@ -43,44 +43,35 @@ def unroll_train(
     per_scan: int = 2,
     validate: Sequence[Path] = (),
     strict: bool = False,
-    device: str = "cpu",
-    resume: bool = False,
-    force: bool = False,
-    command: str = "",
-    licence: str = "not stated",
-    watcher: Watcher | None = None,
 ) -> Network:
-    """Train on what `collect` finds in `files` and on simulated anatomy; write weights and card to `out`.
-
-    A folder `out`.run beside it keeps the state of the run, from which `resume` goes on exactly, its losses, and the
-    MVUE images of measured scans.
+    """Train on what `collect` finds in `files` and on simulated anatomy; write the job's weights and card.
 
     An item of the recipe's batch is a scan, of which `per_scan` masks and bands of rows make a problem each; accels,
     mask_kinds and crop are those of `Simulation`. simulated: share of simulated anatomy. epochs: instead of
     `recipe.n_steps`, so many times as many scans as there are images in `files`. network: its architecture and
     settings; by default flat-small. init: weights of such a network to begin with, by name or file. align,
     align_weight: of `objective.loss`; by default FLAT alone aligns its states, with a weight of 0.1. validate: what
-    to validate with, on whole matrices, the same problems in every run. command, licence: for the card. Started by
-    torchrun, the processes train together.
+    to validate with, on whole matrices, the same problems in every run. Started by torchrun, the
+    processes train together.
 
     Raises CannotCreateError where there is a run or a card already, UsageError where a weight of no alignment is
     given, TemporaryError when asked to stop.
     """
-    watcher, chosen = watcher or Watcher(), network or preset("flat-small")
+    chosen = network or preset("flat-small")
     align = align or ("state" if chosen.architecture == "flat" else "none")
     if align == "none" and align_weight is not None:
         raise UsageError(f"--align-weight {align_weight:g}: these states are not aligned", hint="--align state")
     align_weight = 0.1 if align_weight is None else align_weight
-    folder = run_folder(out, resume=resume, force=force)
+    job.require_free()
 
-    with distributed.joined(device) as device:
-        first = distributed.rank() == 0
+    with distributed.joined(job.device) as device:
         torch.manual_seed(recipe.seed)
         model = build(chosen.architecture, chosen.config).to(device, memory_format=torch.channels_last)
         begun = weights.fill(model, init) if init else None
         learned, kept = collect_together(
-            files, validate, simulated, cache=folder / "mvue", strict=strict, warn=watcher.warn, say=watcher.say
-        )
+            files, validate, simulated, cache=job.folder / "mvue", strict=strict,
+            warn=job.watcher.warn, say=job.watcher.say,
+        )  # fmt: skip
         simulation = Simulation(learned.images, per_scan, crop, accels, tuple(mask_kinds), learned.scans)
         if epochs is not None:
             scans_per_step = recipe.batch * distributed.size()
@@ -101,29 +92,18 @@ def unroll_train(
             "align_weight": align_weight,
             "init": begun,
         }
-        if first:
-            folder.mkdir(parents=True, exist_ok=True)
-        state = fit(
+        state = job.fit(
             model,
             lambda numbers: Stream(simulation, recipe.seed).items(numbers, device),
             lambda net, item: loss(net(item[0]), item[1], net.times, align=align, align_weight=align_weight),
             recipe,
-            folder,
-            resume=resume,
-            terms={**terms, "architecture": chosen.architecture, "config": model.config.to_json()},
-            validate=validation,
-            report=watcher.report,
-            draw=lambda lines: watcher.draw(folder, lines, validation.images if validation else {}),
+            {**terms, "architecture": chosen.architecture, "config": model.config.to_json()},
+            validation=validation,
         )
-        model.load_state_dict(state.average)
-        if first:
-            made = described(
-                chosen.architecture,
-                model.config.to_json(),
-                f"{model.config.n_unrolls} cascades, {n_parameters(model):,} parameters, "
-                f"for accelerations {accels[0]:g} to {accels[1]:g}",
-                how(command, recipe, "scans", terms, validate),
-                state,
-            )
-            weights.save(out, model.state_dict(), made | {"licence": licence})
+        job.save(
+            model, state, job.how(recipe, "scans", terms, validate),
+            architecture=chosen.architecture, config=model.config.to_json(),
+            summary=f"{model.config.n_unrolls} cascades, {n_parameters(model):,} parameters, "
+            f"for accelerations {accels[0]:g} to {accels[1]:g}",
+        )  # fmt: skip
     return model

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "policy": {"unrolled", "score", "classical", "train", "nets", "weights", "_version", *PHYSICS},
     "score": {"io", "classical", "train", "nets", "weights", "_version", *PHYSICS},
     "unrolled": {"classical", "train", "nets", "weights", "_version", *PHYSICS},
-    "train": {"nets", "io", "_version", *PHYSICS},
+    "train": {"nets", "weights", "io", "_version", *PHYSICS},
     "classical": {"nets", *PHYSICS},
     "weights": {"errors", "io", "_version"},
     "nets": set(),

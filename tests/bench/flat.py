@@ -32,6 +32,7 @@ from mrikit.evaluate.metrics import Report, metrics
 from mrikit.physics.coils import mvue
 from mrikit.physics.espirit import espirit
 from mrikit.train.loop import Recipe
+from mrikit.train.run import Job
 from mrikit.unrolled.presets import choose
 from mrikit.unrolled.reconstruct import reconstruct
 from mrikit.unrolled.training import unroll_train
@@ -79,7 +80,7 @@ def train(arm: Arm, seed: int, steps: int, out: Path, images: list[Path]) -> Pat
     if not weights.with_suffix(".json").exists():  # the card is written last
         network = choose("flat", None, **FROM_LEAST_SQUARES, **arm.settings)
         recipe = Recipe(steps, seed=seed, learning_rate=1e-3, warm_up=100, average=0.99)
-        unroll_train(images, weights, recipe=recipe, network=network, crop=32, resume=True, **arm.options)
+        unroll_train(images, Job(weights, resume=True), recipe=recipe, network=network, crop=32, **arm.options)
     return weights
 
 

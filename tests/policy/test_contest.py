@@ -20,7 +20,7 @@ from mrikit.score.reconstruct import Plan
 from mrikit.train.collect import read
 from mrikit.train.loop import Recipe
 from mrikit.train.presets import Preset
-from mrikit.train.run import Watcher
+from mrikit.train.run import Job, Watcher
 
 SHORT = Recipe(n_steps=2, warm_up=1, save_every=1)
 TINY = Preset("modl", {"n_unrolls": 1, "n_cg": 2, "features": 4, "n_blocks": 3})
@@ -108,7 +108,7 @@ def heads(tmp_path_factory):
     folder = tmp_path_factory.mktemp("heads")
     np.save(folder / "heads.npy", np.abs(simulated(48, 1, 2).image))
     data = ScanSubject([folder / "heads.npy"], matrix=32, batch=2, simulated=0.0, network=TINY)
-    policy_train(data, folder / "own.safetensors", recipe=SHORT, task_steps=2)
+    policy_train(data, Job(folder / "own.safetensors"), recipe=SHORT, task_steps=2)
     return folder
 
 
@@ -158,7 +158,7 @@ def test_pixels_are_compared_on_the_last_pictures(tmp_path):
     np.save(tmp_path / "labels.npy", np.arange(40) % 2)
     files = [tmp_path / "images.npy", tmp_path / "labels.npy"]
     data = subject("digits-classify", files, rates=(0.1, 0.3), batch=8)
-    policy_train(data, tmp_path / "own.safetensors", recipe=SHORT, task_steps=2)
+    policy_train(data, Job(tmp_path / "own.safetensors"), recipe=SHORT, task_steps=2)
     names = ["random", "energy", "loupe", "dps", "adps", "flow"]
     own = str(tmp_path / "own.safetensors")
     facts = policy_compare(files, tmp_path / "out", policy=own, contest=contest(names=names, limit=50))

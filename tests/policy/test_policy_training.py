@@ -25,6 +25,7 @@ from mrikit.policy.velocity import LineConfig, PixelConfig, PixelVelocity
 from mrikit.train.data import Images
 from mrikit.train.loop import Recipe
 from mrikit.train.presets import Preset
+from mrikit.train.run import Job
 
 BUDGET = lines(32, 4, n_low=4)
 SCANS = SliceStream(Images([], [], 1.0), [BUDGET], 16, batch=2)
@@ -43,7 +44,7 @@ def heads(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(heads, tmp_path_factory):
     out = tmp_path_factory.mktemp("policy") / "lines.safetensors"
-    policy = policy_train(heads, out, recipe=SHORT, task_steps=2, command="mrikit policy train")
+    policy = policy_train(heads, Job(out, command="mrikit policy train"), recipe=SHORT, task_steps=2)
     # After three steps the network hardly sees what it is given.
     for parameter in policy.velocity.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
@@ -73,11 +74,11 @@ def test_a_run_is_not_written_over_and_resumes_on_its_own_terms_alone(heads, tra
     out, _ = trained
     before = out.read_bytes()
     with pytest.raises(CannotCreateError, match="exists already"):
-        policy_train(heads, out, recipe=SHORT, task_steps=2)
+        policy_train(heads, Job(out), recipe=SHORT, task_steps=2)
     for other, steps in ((replace(heads, accels=(3.0,)), 2), (heads, 1)):
         with pytest.raises(UsageError, match="that run had"):
-            policy_train(other, out, recipe=SHORT, task_steps=steps, resume=True)
-    policy_train(heads, out, recipe=SHORT, task_steps=2, command="mrikit policy train", resume=True)
+            policy_train(other, Job(out, resume=True), recipe=SHORT, task_steps=steps)
+    policy_train(heads, Job(out, resume=True, command="mrikit policy train"), recipe=SHORT, task_steps=2)
     assert out.read_bytes() == before
 
 
@@ -86,13 +87,13 @@ def test_a_run_that_was_cut_off_in_its_task_model_is_not_begun_anew_unasked(head
     (tmp_path / "own.run" / "task").mkdir(parents=True)
     (tmp_path / "own.run" / "task" / "state.safetensors").touch()
     with pytest.raises(CannotCreateError, match="exists already"):
-        policy_train(heads, out, recipe=SHORT)
+        policy_train(heads, Job(out), recipe=SHORT)
 
 
 def test_a_task_model_is_taken_from_a_policy_or_from_an_unrolled_network(heads, trained, tmp_path):
     out, policy = trained
     other = replace(heads, accels=(3.0,), loss="mse")
-    made = policy_train(other, tmp_path / "a.safetensors", recipe=SHORT, task_model=str(out))
+    made = policy_train(other, Job(tmp_path / "a.safetensors"), recipe=SHORT, task_model=str(out))
     for name, tensor in policy.task.state_dict().items():
         assert torch.equal(tensor, made.task.state_dict()[name])
     assert made.task.config.loss == "mse" and not (tmp_path / "a.run" / "task").exists()
@@ -101,7 +102,9 @@ def test_a_task_model_is_taken_from_a_policy_or_from_an_unrolled_network(heads, 
     network = policy.task.network
     card = {"architecture": "modl", "config": network.config.to_json()}
     weights.save(tmp_path / "modl.safetensors", network.state_dict(), card)
-    made = policy_train(heads, tmp_path / "b.safetensors", recipe=SHORT, task_model=str(tmp_path / "modl.safetensors"))
+    made = policy_train(
+        heads, Job(tmp_path / "b.safetensors"), recipe=SHORT, task_model=str(tmp_path / "modl.safetensors")
+    )
     assert torch.equal(made.task.network.log_lamda, network.log_lamda)
 
 
@@ -110,7 +113,7 @@ def test_the_objective_decides_what_is_learned_by(heads, trained, tmp_path):
     assert subject_objective("mri").draws > 1 == subject_objective("image").draws
     for losses, expected in (("flow", {"flow"}), ("task", {"l1", "dissimilarity"})):
         path = tmp_path / f"{losses}.safetensors"
-        policy_train(heads, path, recipe=SHORT, task_model=str(out), objective=Objective(losses=losses, draws=3))
+        policy_train(heads, Job(path), recipe=SHORT, task_model=str(out), objective=Objective(losses=losses, draws=3))
         assert weights.card(str(path))["metrics"].keys() == {"loss", "gradient", *expected}
 
 

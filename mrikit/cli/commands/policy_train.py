@@ -9,6 +9,7 @@ import typer
 
 from mrikit.cli import params
 from mrikit.cli.runner import Run, command
+from mrikit.cli.training import every, training
 
 
 @command(
@@ -107,33 +108,22 @@ def policy_train(
     weights keeps the state of the run, loss.jsonl and loss.png, its folder task those of the task model. SIGTERM and
     SIGUSR1 end the run after its step with exit code 75; --resume goes on exactly there.
     """
-    from mrikit.evaluate import figures
     from mrikit.policy.subject import objective, subject
     from mrikit.policy.training import policy_train
     from mrikit.train.loop import Recipe
-    from mrikit.train.run import Watcher, require_apart
 
-    require_apart(Path(out), config, task_model)
     about = subject(
         task, [Path(f) for f in data], accels=accel, rates=rate, matrix=matrix, coils=coils, network=config,
         batch=batch, simulated=simulated, whole=whole, loss=loss, strict=strict,
     )  # fmt: skip
-    every = {"report_every": min(50, save_every), "save_every": save_every}
-    with run.progress(steps) as bar:
+    with training(run, out, steps, reads=(config, task_model), resume=resume, licence=licence) as job:
         policy_train(
             about,
-            Path(out),
-            recipe=Recipe(steps, seed=run.seed, learning_rate=learning_rate, warm_up=50, **every),
+            job,
+            recipe=Recipe(steps, seed=run.seed, learning_rate=learning_rate, warm_up=50, **every(save_every)),
             task_steps=task_steps,
             task_model=task_model,
             objective=objective(
                 task, target=target, gate=gate, gamma=gamma, losses=learn_by, straight_through=straight_through
             ),
-            device=run.device,
-            resume=resume,
-            force=run.settings.force,
-            command=run.line,
-            licence=licence,
-            watcher=Watcher(bar.report, run.warn, run.say, figures.training),
         )
-    run.note(outputs=[{"file": out, "kind": "weights"}], steps=bar.total)

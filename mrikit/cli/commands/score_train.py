@@ -9,6 +9,7 @@ import typer
 
 from mrikit.cli import params
 from mrikit.cli.runner import Run, command
+from mrikit.cli.training import every, training
 
 
 @command(
@@ -54,20 +55,16 @@ def score_train(
     --validate, validation.png. SIGTERM and SIGUSR1 end the run after its step with exit code 75; --resume goes on
     exactly there.
     """
-    from mrikit.evaluate import figures
     from mrikit.score.presets import PRESETS
     from mrikit.score.training import score_train
     from mrikit.train.loop import Recipe
-    from mrikit.train.run import Watcher, require_apart
 
-    require_apart(Path(out), preset, init)
     network = PRESETS.changed(PRESETS.preset(preset), sigma_max=sigma_max, sigma_min=sigma_min, n_levels=levels)
-    every = {"report_every": min(50, save_every), "save_every": save_every, "validate_every": save_every}
-    with run.progress(steps) as bar:
+    with training(run, out, steps, reads=(preset, init), resume=resume, licence=licence) as job:
         score_train(
             [Path(f) for f in images],
-            Path(out),
-            recipe=Recipe(steps, seed=run.seed, batch=batch, learning_rate=learning_rate, **every),
+            job,
+            recipe=Recipe(steps, seed=run.seed, batch=batch, learning_rate=learning_rate, **every(save_every)),
             network=network,
             init=init,
             simulated=simulated,
@@ -75,11 +72,4 @@ def score_train(
             per_image=per_image,
             validate=[Path(f) for f in validate or []],
             strict=strict,
-            device=run.device,
-            resume=resume,
-            force=run.settings.force,
-            command=run.line,
-            licence=licence,
-            watcher=Watcher(bar.report, run.warn, run.say, figures.training),
         )
-    run.note(outputs=[{"file": out, "kind": "weights"}], steps=bar.total)

@@ -9,6 +9,7 @@ import typer
 
 from mrikit.cli import params
 from mrikit.cli.runner import Run, command
+from mrikit.cli.training import every, training
 from mrikit.errors import UsageError
 
 
@@ -63,23 +64,21 @@ def unroll_train(
     loss.jsonl, loss.png and, with --validate, validation.png. SIGTERM and SIGUSR1 end the run after its step with exit
     code 75; --resume goes on exactly there.
     """
-    from mrikit.evaluate import figures
     from mrikit.train.loop import Recipe
-    from mrikit.train.run import Watcher, require_apart
     from mrikit.unrolled.presets import choose
     from mrikit.unrolled.simulate import KINDS
     from mrikit.unrolled.training import unroll_train
 
     if steps is not None and epochs is not None:
         raise UsageError("--steps and --epochs contradict each other", hint="give one of them")
-    require_apart(Path(out), config, init)
     settings = {"n_unrolls": cascades, "mode": mode, "schedule_power": schedule_power, "shared": shared, "maps": maps}
-    every = {"report_every": min(50, save_every), "save_every": save_every, "validate_every": save_every}
-    with run.progress(steps) as bar:
+    with training(run, out, steps, reads=(config, init), resume=resume, licence=licence) as job:
         unroll_train(
             [Path(f) for f in train],
-            Path(out),
-            recipe=Recipe(steps or params.STEPS, seed=run.seed, batch=batch, learning_rate=learning_rate, **every),
+            job,
+            recipe=Recipe(
+                steps or params.STEPS, seed=run.seed, batch=batch, learning_rate=learning_rate, **every(save_every)
+            ),
             epochs=epochs,
             network=choose(arch, config, **settings),
             init=init,
@@ -92,11 +91,4 @@ def unroll_train(
             per_scan=per_scan,
             validate=[Path(f) for f in validate or []],
             strict=strict,
-            device=run.device,
-            resume=resume,
-            force=run.settings.force,
-            command=run.line,
-            licence=licence,
-            watcher=Watcher(bar.report, run.warn, run.say, figures.training),
         )
-    run.note(outputs=[{"file": out, "kind": "weights"}], steps=bar.total)
