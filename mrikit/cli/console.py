@@ -49,6 +49,8 @@ class Console:
         """`facts` as one JSON object; NaN and infinity, which JSON lacks, become null."""
         import json
 
+        from mrikit.io.facts import plain
+
         self.text(json.dumps(plain(facts), allow_nan=False))
 
     def progress(self, total: int | None, what: str) -> Progress:
@@ -155,18 +157,3 @@ def _duration(seconds: float) -> str:
 
 def _listed(facts: Mapping[str, object]) -> str:
     return ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items())
-
-
-def plain(value: Any) -> Any:
-    """`value` in JSON's types: arrays as lists, NumPy scalars as numbers, NaN and infinity as null."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float) and value - value != 0:
-        return None
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return str(value)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrikit._version import __version__
 from mrikit.cli import failures
-from mrikit.cli.console import Console, Progress, plain
+from mrikit.cli.console import Console, Progress
 from mrikit.cli.files import PIPE
 from mrikit.cli.options import Settings, limited_threads
 from mrikit.errors import CannotWriteError, DataError, MrikitError, UsageError
@@ -301,6 +301,7 @@ class Run:
 
     def history(self) -> tuple[Mapping[str, Any], ...]:
         """History of an output made now: that of every input that was read, then this command."""
+        from mrikit.io.facts import plain
         from mrikit.io.history import extend, record
 
         readers = [reader for reader in self._readers if reader.crc32]  # of others only the header was used

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrikit.evaluate.figures import COLOURS, blank, grid, save, show
+from mrikit.io.facts import write_facts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ def posterior(folder: Path, mean: np.ndarray, std: np.ndarray, truth: np.ndarray
     save(maps(mean, std, truth), folder / "posterior.png")
     if "calibration" in facts:
         save(calibration(facts["calibration"]), folder / "calibration.png")
-    (folder / "report.json").write_text(json.dumps(facts, indent=2, default=float) + "\n")
+    write_facts(folder / "report.json", facts, indent=2)
 
 
 def maps(mean: np.ndarray, std: np.ndarray, truth: np.ndarray | None, names: Sequence[str] | None = None) -> Figure:
@@ -80,7 +80,7 @@ def policies(folder: Path, facts: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save(scores(facts["levels"]), folder / "scores.png")
     save(places(facts["levels"]), folder / "places.png")
-    (folder / "report.json").write_text(json.dumps(facts, indent=2, default=float) + "\n")
+    write_facts(folder / "report.json", facts, indent=2)
 
 
 def titled(level: dict[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -17,6 +16,7 @@ import numpy as np
 from mrikit.errors import CannotCreateError, DataError, MrikitError, UsageError
 from mrikit.io import Header, open_reader, open_writer
 from mrikit.io.atomic import write_whole
+from mrikit.io.facts import write_facts
 
 FORMAT = 1
 TERMS = "study.json"
@@ -183,7 +183,7 @@ class Results:
         table = csv.writer(text, lineterminator="\n")
         table.writerow(COLUMNS)
         table.writerows([getattr(row, name) for name in COLUMNS] for row in self.sorted())
-        self._write("results.csv", text.getvalue())
+        write_whole(self.folder / "results.csv", text.getvalue().encode())
         self._write_json("results.json", {**self.terms, "rows": [asdict(row) for row in self.sorted()]})
 
     def update(self, rows: Iterable[Row]) -> None:
@@ -201,12 +201,9 @@ class Results:
         return self.folder / "cells" / scan / f"{number:03d}" / "reference.npy"
 
     def _write_json(self, name: str | Path, content: object) -> None:
-        self._write(name, json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
-
-    def _write(self, name: str | Path, text: str) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode())
+        write_facts(path, content, indent=1)
 
     def _write_image(self, path: Path, image: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -250,12 +247,3 @@ def _read_image(path: Path) -> np.ndarray:
             return reader.read()[0]
     except MrikitError as error:
         raise DataError(f"{path}: broken or missing: {error}", hint="remove its .json, and --resume") from error
-
-
-def _plain(value: Any) -> Any:
-    """`value` with None for what JSON has no numbers for."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -79,7 +79,7 @@ def policy_train(
             build_velocity(velocity).to(device), task, lesson.items, aims, recipe, folder,
             terms=terms, **job.told(folder),
         )  # fmt: skip
-        job.save(
+        job.finish(
             policy, state, job.how(recipe, "batches", terms, ()),
             architecture="policy", config=config_of(policy),
             summary=f"a flow to masks of {velocity.n} places, {n_parameters(policy.velocity):,} parameters, "

@@ -87,7 +87,7 @@ def score_train(
             {**terms, "architecture": chosen.architecture, "config": config.to_json()},
             validation=validation,
         )
-        job.save(
+        job.finish(
             prior, state, job.how(recipe, "images", terms, validate),
             architecture=chosen.architecture, config=config.to_json(),
             summary=f"score prior, {n_parameters(prior):,} parameters, "

@@ -96,7 +96,7 @@ class Job:
 
         return {"resume": self.resume, "report": self.watcher.report, "draw": draw}
 
-    def save(
+    def finish(
         self,
         network: nn.Module,
         state: State,

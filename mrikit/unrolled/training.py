@@ -100,7 +100,7 @@ def unroll_train(
             {**terms, "architecture": chosen.architecture, "config": model.config.to_json()},
             validation=validation,
         )
-        job.save(
+        job.finish(
             model, state, job.how(recipe, "scans", terms, validate),
             architecture=chosen.architecture, config=model.config.to_json(),
             summary=f"{model.config.n_unrolls} cascades, {n_parameters(model):,} parameters, "

@@ -1,14 +1,13 @@
-"""Progress bars and plain JSON."""
+"""Progress bars."""
 
 from __future__ import annotations
 
 import io
 import sys
 
-import numpy as np
 import pytest
 
-from mrikit.cli.console import Console, Progress, plain
+from mrikit.cli.console import Console, Progress
 
 
 class Terminal(io.StringIO):
@@ -72,9 +71,3 @@ def test_a_bar_shows_the_last_figures_between_reports(monkeypatch: pytest.Monkey
 
     text = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert "2/4" in text and "psnr 30.5" in text
-
-
-def test_plain_has_only_what_json_has() -> None:
-    odd = {"a": np.float32(0.5), "b": np.arange(2), "c": (np.inf, np.nan), 3: None, "d": {1}, "e": True}
-
-    assert plain(odd) == {"a": 0.5, "b": [0, 1], "c": [None, None], "3": None, "d": "{1}", "e": True}

@@ -20,6 +20,7 @@ from mrikit.cli.console import Progress
 from mrikit.cli.files import check_inputs
 from mrikit.cli.run import Run
 from mrikit.errors import BatchError, CannotCreateError, TemporaryError
+from mrikit.io.atomic import write_whole
 from mrikit.io.guard import first_line
 
 #: Where the report of the last batch lies in the output folder: one JSON object a scan.
@@ -53,9 +54,7 @@ def batch(run: Run, items: Sequence[Item], folder: Path, how: How, *, dry_run: b
         keys = {item.key for item in left}
         rows = [_row(item, records, this, was_left=item.key in keys) for item in items]
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        part = folder / f".{REPORT}.part"
-        part.write_text(text)
-        part.replace(folder / REPORT)
+        write_whole(folder / REPORT, text.encode())
     run.result(_table(rows), items=rows)
     bad = [row for row in rows if row["outcome"] not in ("done", "finished before")]
     if bad and all(row["outcome"] == "not run" for row in bad) and error:

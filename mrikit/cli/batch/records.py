@@ -17,6 +17,7 @@ from mrikit.cli.batch.plan import Item
 from mrikit.errors import MrikitError
 from mrikit.io import open_reader
 from mrikit.io.atomic import remove_parts
+from mrikit.io.facts import write_facts
 from mrikit.io.paths import FORMATS, split_dataset
 
 Record = Mapping[str, Any]
@@ -65,10 +66,7 @@ class Records:
         return self.folder / "items" / f"{item.key}.json"
 
     def _write(self, item: Item, record: Record) -> None:
-        path = self._path(item)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(record))
-        part.replace(path)
+        write_facts(self._path(item), record)
 
     def is_finished(self, item: Item) -> bool:
         """Whether nothing is left to do for the item."""
