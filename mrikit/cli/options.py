@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mrikit.cli.params import Device
+from mrikit.cli.types import Device
 
 PANEL = "Common options"
 

@@ -7,65 +7,12 @@ outputs by their types and checks them before the command starts.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, get_args
 
 import click
 import typer
-from click.shell_completion import CompletionItem
 
-
-class _File(click.ParamType):
-    name = "file"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        if not text or "\0" in text:
-            self.fail("a file name cannot be empty", param, ctx)
-        return text
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return [CompletionItem(incomplete, type="file")]
-
-
-class InputFile(_File):
-    """A file that is read, or `-`; a volume where it is not said to be something else. `folder`: or a folder."""
-
-    def __init__(self, *, volume: bool = True, folder: bool = False) -> None:
-        self.volume = volume
-        self.folder = folder
-
-
-class OutputFile(_File):
-    """A file that is written, or `-`: a volume, or with `suffixes` a file of another sort."""
-
-    def __init__(self, suffixes: tuple[str, ...] = ()) -> None:
-        self.suffixes = suffixes
-        self.volume = not suffixes
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = super().convert(value, param, ctx)
-        if self.suffixes and not text.lower().endswith(self.suffixes):
-            self.fail(f"{text}: must end in {' or '.join(self.suffixes)}", param, ctx)
-        return text
-
-
-class OutputFolder(_File):
-    """A folder that is written."""
-
-
-class Device(click.ParamType):
-    """`auto`, `cpu`, `cuda` or `cuda:1`."""
-
-    name = "device"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(value)):
-            self.fail(f"{value!r} is not a device", param, ctx)
-        return str(value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return [CompletionItem(name) for name in ("auto", "cpu", "cuda") if name.startswith(incomplete)]
+from mrikit.cli.types import InputFile, Lines, Numbers, OutputFile, OutputFolder, Pair, Resource, Words
 
 
 def input_file(metavar: str, help: str, *, volume: bool = True, folder: bool = False) -> Any:
@@ -134,102 +81,6 @@ Kind = Annotated[
 ]
 
 
-class Pair(click.ParamType):
-    """`Y,X` as two numbers, `N` for both, and, where allowed, the word `auto`."""
-
-    def __init__(self, number: type[int | float], *, auto: bool = False, single: bool = True) -> None:
-        self.number, self.auto, self.single = number, auto, single
-        self.name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str) or (self.auto and value == "auto"):
-            return value
-        try:
-            numbers = tuple(self.number(part) for part in value.split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) == 1 and self.single:
-            numbers *= 2
-        if len(numbers) != 2 or (self.number is int and min(numbers) < 1):
-            forms = (["auto"] if self.auto else []) + (["one number"] if self.single else []) + ["two, as in 24,48"]
-            self.fail(f"{value!r} is not {' or '.join(forms)}", param, ctx)
-        return numbers
-
-
-class Numbers(click.ParamType):
-    """`4,8` as a tuple of numbers, one or more."""
-
-    def __init__(self, number: type[int | float]) -> None:
-        self.number = number
-        self.name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return tuple(self.number(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not one number or several, as in 4,8", param, ctx)
-
-
-class Lines(click.ParamType):
-    """`auto` or a number of lines."""
-
-    name = "lines"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, int) or value == "auto":
-            return value
-        if not str(value).isdigit():
-            self.fail(f"{value!r} is not auto or a number of lines", param, ctx)
-        return int(value)
-
-
-class AutoNumber(click.ParamType):
-    """`auto` or a number."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, float) or value == "auto":
-            return value
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"{value!r} is not auto or a number", param, ctx)
-
-
-class Several(click.ParamType):
-    """Words with commas between them, each of `words` where these are given; or numbers from 1 up."""
-
-    name = "list"
-
-    def __init__(self, words: tuple[str, ...] = (), *, numbers: bool = False) -> None:
-        self.words, self.numbers = words, numbers
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        parts = list(dict.fromkeys(part.strip() for part in value.split(",")))
-        if "" in parts:
-            self.fail(f"{value!r} has an empty place", param, ctx)
-        if self.numbers:
-            return list(dict.fromkeys(self._number(part, param, ctx) for part in parts))
-        for part in parts:
-            if self.words and part not in self.words:
-                self.fail(f"{part!r} is not one of {', '.join(self.words)}", param, ctx)
-        return parts
-
-    def _number(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = 0.0
-        if not 1 <= number < float("inf"):
-            self.fail(f"{text!r} is not a number from 1 up", param, ctx)
-        return number
-
-
 Calib = Annotated[
     Any,
     typer.Option(
@@ -271,18 +122,14 @@ MaskKindOption = Annotated[
 ]
 SeveralKinds = Annotated[
     Any,
-    typer.Option(
-        "--mask-kind", metavar="KIND,...", help=f"Masks: {_KINDS}", click_type=Several(get_args(MaskKindName))
-    ),
+    typer.Option("--mask-kind", metavar="KIND,...", help=f"Masks: {_KINDS}", click_type=Words(get_args(MaskKindName))),
 ]
 SeveralAxes = Annotated[
     Any,
-    typer.Option(
-        "--axis", metavar="x|y|x,y", help="Axes along which lines are chosen.", click_type=Several(("x", "y"))
-    ),
+    typer.Option("--axis", metavar="x|y|x,y", help="Axes along which lines are chosen.", click_type=Words(("x", "y"))),
 ]
 SeveralAccels = Annotated[
-    Any, typer.Option("--accel", metavar="R,...", help="Accelerations.", click_type=Several(numbers=True))
+    Any, typer.Option("--accel", metavar="R,...", help="Accelerations.", click_type=Numbers(float, low=1))
 ]
 MaskKinds = Annotated[
     list[str] | None,
@@ -374,18 +221,6 @@ Align = Annotated[
 ]
 
 # what a batch asks for
-
-
-class Resource(click.ParamType):
-    """`NAME=VALUE`, a whole number where it is one."""
-
-    name = "resource"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int | str]:
-        match = re.fullmatch(r"([A-Za-z_]\w*)=(.+)", str(value))
-        if match is None:
-            self.fail(f"{value!r} is not NAME=VALUE, as in gpu=1", param, ctx)
-        return match[1], int(match[2]) if match[2].isdecimal() else match[2]
 
 
 Resources = Annotated[

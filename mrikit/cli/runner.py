@@ -22,8 +22,8 @@ import click
 from mrikit.cli import options
 from mrikit.cli.files import check_formats, check_inputs, check_outputs
 from mrikit.cli.help import Spec
-from mrikit.cli.params import InputFile, OutputFile, OutputFolder
 from mrikit.cli.run import Run
+from mrikit.cli.types import InputFile, OutputFile, OutputFolder
 
 __all__ = ["Run", "command"]
 

@@ -152,7 +152,7 @@ def test_pixels_are_learned_from_photographs(tmp_path: Path, mrikit: Mrikit) -> 
         (["empty"], 66, "empty: no file in this folder"),
         (["--accel", "0.5", "heads.npy"], 2, "acceleration"),
         (["--accel", "100", "heads.npy"], 2, "leave nothing to choose"),
-        (["--accel", "four", "heads.npy"], 2, "'four' is not one number or several"),
+        (["--accel", "four", "heads.npy"], 2, "'four' is not a number"),
         (["--task-model", "score-small", "heads.npy"], 65, "score-small: architecture is 'edm', expected policy"),
         (["--task-model", "own.safetensors", "heads.npy"], 2, "own.safetensors: training reads it"),
     ],

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mrikit.cli import params
+from mrikit.cli import params, types
 from mrikit.cli.runner import Run, command
 from mrikit.errors import BatchError
 
@@ -36,7 +36,7 @@ def evaluate(
         typer.Option(
             metavar="NAME,...",
             help="zf, l2, wavelet, tv, modl, varnet, flat, langevin, convdecoder; NAME=FILE with your weights.",
-            click_type=params.Several(),
+            click_type=types.Words(),
         ),
     ] = "zf,l2,wavelet,modl,varnet,flat",
     accel: params.SeveralAccels = "4,8",

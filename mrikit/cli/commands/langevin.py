@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mrikit.cli import params
+from mrikit.cli import params, types
 from mrikit.cli.runner import Run, command
 
 
@@ -49,7 +49,7 @@ def langevin(
     sigma_y: Annotated[
         Any,
         typer.Option(
-            metavar="X|auto", help="Noise std of a sample of k-space; auto measures it.", click_type=params.AutoNumber()
+            metavar="X|auto", help="Noise std of a sample of k-space; auto measures it.", click_type=types.AutoNumber()
         ),
     ] = "auto",
     std: Annotated[str | None, params.output_option("--std", "Also write the voxel-wise standard deviation.")] = None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mrikit.cli import params
+from mrikit.cli import params, types
 from mrikit.cli.runner import Run, command
 
 DEFAULT = "centre,random,variable-density,energy,loupe,dps,flow"
@@ -42,7 +42,7 @@ def policy_compare(
         typer.Option(
             metavar="R,...",
             help="Accelerations; 4,8, or the policy's own.",
-            click_type=params.Numbers(float),
+            click_type=types.Numbers(float),
             show_default=False,
         ),
     ] = None,
@@ -51,7 +51,7 @@ def policy_compare(
         typer.Option(
             metavar="P,...",
             help="Pictures: shares of the pixels; the policy's lowest and highest by default.",
-            click_type=params.Numbers(float),
+            click_type=types.Numbers(float),
             show_default=False,
         ),
     ] = None,
@@ -64,7 +64,7 @@ def policy_compare(
         typer.Option(
             metavar="DATA",
             help="What rivals learn from; may be given again. Simulated anatomy, or the first 80 % of pictures.",
-            click_type=params.InputFile(volume=False, folder=True),
+            click_type=types.InputFile(volume=False, folder=True),
             show_default=False,
         ),
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mrikit.cli import params
+from mrikit.cli import params, types
 from mrikit.cli.runner import Run, command
 from mrikit.cli.training import every, training
 
@@ -45,7 +45,7 @@ def policy_train(
         typer.Option(
             metavar="P|LOW,HIGH",
             help="Pictures: share of the pixels, drawn between these two; the paper's by default.",
-            click_type=params.Pair(float),
+            click_type=types.Pair(float),
             show_default=False,
         ),
     ] = None,
@@ -73,7 +73,7 @@ def policy_train(
         typer.Option(
             metavar="S,P",
             help="The gate's steepness is S t^P; 20,2, or 30,1 to classify.",
-            click_type=params.Pair(float, single=False),
+            click_type=types.Pair(float, single=False),
             show_default=False,
         ),
     ] = None,
