@@ -23,7 +23,7 @@ from mrikit.physics.phantom import coil_maps, noise
 from mrikit.physics.sampling import centre, sampling, undersample
 from mrikit.physics.scan import Scan, standardise
 from mrikit.rng import generator
-from mrikit.train.data import Images, band, place
+from mrikit.train.data import Images, band
 from mrikit.train.loader import load_ahead
 from mrikit.train.scans import Scans
 from mrikit.unrolled.problem import Problem, collate
@@ -31,7 +31,6 @@ from mrikit.unrolled.problem import Problem, collate
 COILS = (1, 1, 2, 4, 6, 8, 8, 8, 8, 10, 12, 16, 20, 32)
 KINDS = (*LINE_KINDS, "poisson")
 LINES = 0.75  # share of masks of lines, where masks of the plane are drawn as well
-MATRIX = (48, 145)  # half of it
 SMALL = (48, 81)  # half the matrix of a scan with a mask of the plane, of which no band of rows can be taken
 ATTEMPTS = 100  # for one item
 
@@ -72,16 +71,13 @@ class Simulation:
 def full_scan(images: Images, rng: np.random.Generator, *, small: bool) -> tuple[np.ndarray, np.ndarray]:
     """Noise-free k-space `(coil, y, x)` of a simulated scan, and noise for it.
 
-    The image is drawn finer than the scan resolves it and cut off in k-space, as a scanner does, so edges ring. The
-    matrix is no larger than the image, or the scan would be more blurred than real ones are.
+    The image is drawn finer than the scan resolves it and cut off in k-space, as a scanner does, so edges ring.
     """
     n_coils = int(rng.choice(COILS))
-    drawn = images.draw(rng)
-    low, high = SMALL if small else MATRIX
-    high = min(high, max(low, max(drawn.shape) // 2) + 1)
+    low, high = SMALL if small else (48, 145)
     n_y, n_x = (2 * int(rng.integers(low, high)) for _ in range(2))
     fine = (n_y * 5 // 4, n_x * 5 // 4)
-    image = place(drawn, fine, rng)
+    image = images.draw_complex(fine, rng)
     kspace = fft2c((coil_maps(n_coils, fine, rng) * image).astype(np.complex64))
     kspace = np.ascontiguousarray(kspace[:, centre(fine[0], n_y), centre(fine[1], n_x)])
     # In units of a bright voxel: a sample of the orthonormal k-space has the noise of a voxel.
