@@ -15,6 +15,7 @@ from mrikit.physics.phantom import phase
 
 DARK = 0.05  # images less bright than this share of their volume's brightest show air alone
 OWN_PHASE = 0.5  # share of draws from complex images that keep their phase
+WOUND_UP = 0.4  # share of simulated phases that are made up to six times as strong: in bodies they turn several times
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,10 @@ class Images:
         image = warp(self.draw(rng), shape, rng)
         if np.iscomplexobj(image):
             return image
-        return image * np.exp(1j * (phase(shape, rng) + tissue_phase(image, rng)))
+        field = phase(shape, rng)
+        if rng.random() < WOUND_UP:
+            field = field * np.exp(rng.uniform(0, np.log(6)))
+        return image * np.exp(1j * (field + tissue_phase(image, rng)))
 
 
 def turns_slowly(image: np.ndarray) -> bool:
@@ -147,7 +151,7 @@ def tissue_phase(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     from scipy.ndimage import gaussian_filter
 
     knots = np.linspace(0, 1.2, 7)
-    curve = np.interp(image, knots, rng.normal(0, 10 ** rng.uniform(-1.3, 0.0), len(knots)))
+    curve = np.interp(image, knots, rng.normal(0, 10 ** rng.uniform(-1.3, 0.4), len(knots)))
     texture = gaussian_filter(rng.standard_normal(image.shape, dtype=np.float32), 10 ** rng.uniform(-0.1, 0.9))
     return curve + 10 ** rng.uniform(-2.0, -0.6) * texture / texture.std()
 
