@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -65,3 +66,4 @@ def _sigpy(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray, reg: str, lam
         return recon(kspace, maps, lamda, weights=weights, max_iter=n_iters, show_pbar=False).run()
     finally:
         np.random.set_state(state)
+        gc.collect()  # SigPy's operators refer to each other in circles: slice after slice would stay

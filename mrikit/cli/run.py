@@ -162,6 +162,16 @@ class Run:
         """`open` for an option: None where it is not given."""
         return None if source is None else self.open(source, kind)
 
+    def open_twice(self, source: str, kind: str | tuple[str, ...] | None = None) -> tuple[Reader, Reader]:
+        """Readers for two passes over an input, which for a pipe is kept in memory."""
+        from mrikit.io import Kept, open_reader
+
+        reader = self.open(source, kind)
+        if reader.piped:
+            kept = Kept(reader)
+            return kept, kept
+        return reader, self._stack.enter_context(open_reader(source, kind))
+
     def require_one_of(self, *options: tuple[str, Any]) -> None:
         """Raise UsageError unless exactly one of these (name, value) options was given."""
         given = [name for name, value in options if value is not None]

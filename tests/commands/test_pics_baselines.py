@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,3 +111,17 @@ def test_the_sparse_baselines_give_the_same_image_every_time(mrikit: Mrikit, tmp
         assert mrikit("pics", "--reg", reg, "--iters", "20", "under.npy", "maps.npy", name).code == 0
 
     np.testing.assert_array_equal(read(tmp_path / "a.npy"), read(tmp_path / "b.npy"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # SigPy's imports
+def test_a_slice_leaves_nothing_behind() -> None:
+    """SigPy's operators refer to each other, and hold k-space and maps until they are collected."""
+    kspace, maps = api.undersample(simulated().kspace[0], MASK), simulated().maps[0]
+    api.pics(kspace, maps, n_iters=2)
+    gc.disable()
+    try:
+        api.pics(kspace, maps, n_iters=2)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
