@@ -230,6 +230,8 @@ class Run:
         from mrikit.cli.lockstep import Lockstep
 
         n_slices = Lockstep(readers).n_slices
+        if device != "cpu":
+            self._say_without_cupy()
 
         def compute(i: int, arrays: tuple[Any, ...]) -> Any:
             self._slice = i if n_slices and n_slices > 1 else None
@@ -245,6 +247,12 @@ class Run:
         header = {"geometry": first.header.geometry} | header
         self._write(results, n_slices, out, kind, check=check, **header)
         self._slice = None
+
+    def _say_without_cupy(self) -> None:
+        from mrikit.cli.machine import missing_cupy
+
+        if how := missing_cupy():
+            self.say(f"CuPy is not installed, so torch computes on the GPU; {how}")
 
     def copy(self, source: str | Reader, out: str, *, part: str = "auto") -> None:
         """Write a volume as it is, unchecked and not moved to any device, in the format of `out`."""

@@ -20,6 +20,7 @@ from typing import Any
 from mrikit.arrays import Array, namespace
 from mrikit.axes import describe
 from mrikit.errors import DataError, UsageError
+from mrikit.physics import kernels
 from mrikit.physics.sampling import acquired_plane, calibration_extent, centre
 
 COARSE_ITERS = 30
@@ -190,6 +191,8 @@ def positions(n: int, like: Array, step: int = 1) -> Array:
 
 def power_iteration(gram: Array, vectors: Array, n_iters: int) -> tuple[Array, Array]:
     """Dominant eigenvectors `(..., coil, 1)` of `gram`, and their eigenvalues `(..., 1, 1)`."""
+    if kernels.take(gram, vectors):
+        return kernels.power_iteration(gram, vectors, n_iters)
     xp = namespace(gram)
     norm = xp.ones_like(vectors[..., :1, :])
     for _ in range(n_iters):

@@ -14,6 +14,7 @@ from operator import add
 from mrikit.arrays import Array, namespace
 from mrikit.axes import describe
 from mrikit.errors import DataError
+from mrikit.physics import kernels
 from mrikit.physics.cg import cg
 from mrikit.physics.coils import groups
 from mrikit.physics.fourier import Axes, from_fft_order, to_fft_order
@@ -51,14 +52,24 @@ class Sense:
 
     def _project(self, image: Array, coils: slice) -> Array:
         """Images of these `coils` of `image`, both in FFT order."""
-        coil_images = self._maps[..., coils, :, :] * image[..., None, :, :]
+        maps = self._maps[..., coils, :, :]
+        if self._fused(image, self.image_ndim):
+            return kernels.project(maps, image, sets=self.sets)
+        coil_images = maps * image[..., None, :, :]
         return namespace(image).sum(coil_images, axis=-4) if self.sets else coil_images
 
     def _combine(self, coil_images: Array, coils: slice) -> Array:
         """Adjoint of `_project`."""
+        if self._fused(coil_images, 3):
+            return kernels.combine(self._maps[..., coils, :, :], coil_images, sets=self.sets)
         if self.sets:
             coil_images = coil_images[..., None, :, :, :]
         return namespace(coil_images).sum(self._maps_conj[..., coils, :, :] * coil_images, axis=-3)
+
+    def _fused(self, array: Array, ndim: int) -> bool:
+        """Whether there are kernels for the maps and `array`, whose items have `ndim` axes."""
+        items = self._maps.shape[: -1 - self.image_ndim]
+        return kernels.take(self._maps, array) and items in ((), array.shape[:-ndim])
 
     def _sum(self, term: Callable[[slice], Array]) -> Array:
         """The sum over the groups of coils of what `term` makes of each."""
@@ -89,7 +100,11 @@ class Sense:
         fft = namespace(image).fft
 
         def term(coils: slice) -> Array:
-            kspace = self._mask * fft.fftn(self._project(image, coils), axes=self.axes, norm="ortho")
+            kspace = fft.fftn(self._project(image, coils), axes=self.axes, norm="ortho")
+            if self._fused(kspace, 3):
+                kspace *= self._mask
+            else:
+                kspace = self._mask * kspace
             return self._combine(fft.ifftn(kspace, axes=self.axes, norm="ortho"), coils)
 
         return self._sum(term)
