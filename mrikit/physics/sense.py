@@ -101,7 +101,7 @@ class Sense:
 
         def term(coils: slice) -> Array:
             kspace = fft.fftn(self._project(image, coils), axes=self.axes, norm="ortho")
-            if self._fused(kspace, 3):
+            if self._fused(kspace, 3) and self._mask.ndim <= kspace.ndim:
                 kspace *= self._mask
             else:
                 kspace = self._mask * kspace

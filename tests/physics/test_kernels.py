@@ -83,6 +83,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], dict[s
     "two sets": ((2, 4, 6, 8), (8,), (2, 6, 8), {"sets": True}),
     "a batch of two sets": ((3, 2, 4, 6, 8), (8,), (3, 2, 6, 8), {"sets": True}),
     "a batch, with masks": ((5, 4, 6, 8), (5, 1, 1, 8), (5, 6, 8), {}),
+    "masks that share maps and image": ((4, 6, 8), (5, 1, 1, 8), (6, 8), {}),
     "images that share maps": ((4, 6, 8), (8,), (5, 6, 8), {}),
     "rows decoupled": ((3, 7, 9), (9,), (7, 9), {"axes": (-1,)}),
     "coils in groups": ((5, 6, 8), (8,), (6, 8), {"chunk": 2}),
