@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-all lint format man bench bench-quality clean
+.PHONY: setup demo test test-all lint format man bench bench-memory bench-quality clean
 
 setup: $(READY)
 
@@ -36,6 +36,9 @@ man: $(READY)
 
 bench: $(READY)  # speed against BART and SigPy, alternating in one run
 	$(BIN)/python tests/bench/speed.py
+
+bench-memory: $(READY)  # peaks of 40 slices against those of two, command by command
+	$(BIN)/python tests/bench/memory.py
 
 bench-quality: $(READY)  # PSNR and SSIM on real and held-out scans against BART's L1-wavelet
 	$(BIN)/python tests/bench/quality.py --bart --split all

@@ -7,6 +7,8 @@ given. Nothing here imports torch or CuPy unless a device other than the CPU is 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,24 @@ def to_numpy(array: Array) -> np.ndarray:
 
     if array_api_compat.is_torch_array(array):
         return array.detach().cpu().resolve_conj().resolve_neg().numpy()
-    if array_api_compat.is_cupy_array(array):
+    if is_cupy(array):
         return array.get()
     return np.asarray(array)
+
+
+def is_cupy(array: Array) -> bool:
+    """Whether `array` is CuPy's, told without importing it."""
+    if isinstance(array, np.ndarray):
+        return False
+    import array_api_compat
+
+    return bool(array_api_compat.is_cupy_array(array))
+
+
+@cache
+def cuda_kernel(source: str, name: str, options: tuple[str, ...] = ()) -> Callable[..., None]:
+    """The kernel `name` of CUDA C, called with grid, block and arguments; CuPy compiles it when it is first called."""
+    import cupy
+
+    kernel: Callable[..., None] = cupy.RawKernel(source, name, options)
+    return kernel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrikit.axes import LARGEST, SMALLEST, require_complex
+from mrikit.axes import LARGEST, SMALLEST, describe, require_complex
 from mrikit.errors import DataError, ResultError
 from mrikit.io import Header, Reader
 
@@ -39,6 +39,17 @@ def check_input(reader: Reader, index: int, array: np.ndarray) -> None:
     if header.kind == "mask" and not array.any():
         where = f" in slice {index}" if header.sliced else ""
         raise DataError(f"{reader.name}: the mask keeps nothing{where}, expected samples")
+
+
+def check_one_shape(reference: Reader, image: Reader) -> None:
+    """Raise DataError unless `image`, each of its states if it has any, is of the shape of `reference`."""
+    sizes = zip(image.header.axes, image.header.shape, strict=True)
+    shape = tuple(length for axis, length in sizes if axis != "state")
+    if shape != reference.header.shape:
+        raise DataError(
+            f"{image.name}: the image is {describe(shape)}, but the reference {reference.name} "
+            f"{describe(reference.header.shape)}, expected one shape"
+        )
 
 
 def check_result(name: str, index: int | None, array: np.ndarray) -> None:

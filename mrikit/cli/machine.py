@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,11 @@ def cupy_package(gpus: Sequence[dict[str, str]]) -> tuple[str, str]:
     if driver:
         return installed or DRIVERS[-1][2], f"update the NVIDIA driver, {driver} is older than {DRIVERS[-1][0]}"
     return installed or DRIVERS[0][2], "of no use here: no NVIDIA GPU"
+
+
+def missing_cupy() -> str | None:
+    """How to get the CuPy for the driver of this machine, None where there is one."""
+    return cupy_package(nvidia_gpus())[1] if find_spec("cupy") is None else None
 
 
 def _answer(words: Sequence[str]) -> str | None:

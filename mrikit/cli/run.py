@@ -162,6 +162,16 @@ class Run:
         """`open` for an option: None where it is not given."""
         return None if source is None else self.open(source, kind)
 
+    def open_twice(self, source: str, kind: str | tuple[str, ...] | None = None) -> tuple[Reader, Reader]:
+        """Readers for two passes over an input, which for a pipe is kept in memory."""
+        from mrikit.io import Kept, open_reader
+
+        reader = self.open(source, kind)
+        if reader.piped:
+            kept = Kept(reader)
+            return kept, kept
+        return reader, self._stack.enter_context(open_reader(source, kind))
+
     def require_one_of(self, *options: tuple[str, Any]) -> None:
         """Raise UsageError unless exactly one of these (name, value) options was given."""
         given = [name for name, value in options if value is not None]
@@ -220,6 +230,8 @@ class Run:
         from mrikit.cli.lockstep import Lockstep
 
         n_slices = Lockstep(readers).n_slices
+        if device != "cpu":
+            self._say_without_cupy()
 
         def compute(i: int, arrays: tuple[Any, ...]) -> Any:
             self._slice = i if n_slices and n_slices > 1 else None
@@ -235,6 +247,12 @@ class Run:
         header = {"geometry": first.header.geometry} | header
         self._write(results, n_slices, out, kind, check=check, **header)
         self._slice = None
+
+    def _say_without_cupy(self) -> None:
+        from mrikit.cli.machine import missing_cupy
+
+        if how := missing_cupy():
+            self.say(f"CuPy is not installed, so torch computes on the GPU; {how}")
 
     def copy(self, source: str | Reader, out: str, *, part: str = "auto") -> None:
         """Write a volume as it is, unchecked and not moved to any device, in the format of `out`."""

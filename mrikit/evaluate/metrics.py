@@ -6,6 +6,8 @@ nothing is rescaled: a reconstruction on another scale is an error worth seeing.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -49,47 +51,96 @@ def metrics(reference: np.ndarray, image: np.ndarray, *, mask_level: float = 0.0
     The mask holds the voxels where the reference is above `mask_level` times its maximum; masked SSIM is the
     mean of the full SSIM map inside it. Raises DataError on different shapes or an all-zero reference.
     """
-    if reference.shape != image.shape:
-        raise DataError(
-            f"the reference is {describe(reference.shape)}, the image {describe(image.shape)}, expected one shape"
-        )
-    a, b = (np.abs(np.atleast_3d(v) if v.ndim < 3 else v).astype(np.float64) for v in (reference, image))
+    _require_one_shape(reference, image)
     if reference.ndim == 2:
-        a, b = a.transpose(2, 0, 1), b.transpose(2, 0, 1)
-    peak = float(a.max())
-    if not peak > 0:
-        raise DataError("the reference is zero everywhere")
-    error, energy = (a - b) ** 2, a**2
-    structure = np.stack([ssim_map(x, y, peak) for x, y in zip(a, b, strict=True)])
-    inside = a > mask_level * peak
-    everywhere = np.ones_like(inside)
-
-    def score(where: np.ndarray, index: slice) -> Scores:
-        chosen = where[index]
-        if not chosen.any():
-            return Scores(float("nan"), float("nan"), float("nan"), float("nan"))
-        mse = float(error[index][chosen].mean())
-        nmse = float(error[index][chosen].sum() / max(energy[index][chosen].sum(), np.finfo(float).tiny))
-        # The SSIM map leaves out a border of half a window, where its window would leave the image.
-        border = WINDOW // 2
-        ssim = structure[index][chosen[:, border : -border or None, border : -border or None]]
-        return Scores(
-            float(10 * np.log10(peak**2 / mse)) if mse else float("inf"),
-            float(ssim.mean()) if ssim.size else float("nan"),
-            nmse,
-            float(np.sqrt(nmse)),
-        )
-
-    def each(where: np.ndarray) -> tuple[Scores, ...]:
-        return tuple(score(where, slice(i, i + 1)) for i in range(len(a)))
-
-    whole = slice(None)
-    return Report(score(everywhere, whole), score(inside, whole), each(everywhere), each(inside))
+        reference, image = reference[None], image[None]
+    comparison = Comparison(largest(reference), mask_level)
+    for pair in zip(reference, image, strict=True):
+        comparison.add(*pair)
+    return comparison.report()
 
 
 def by_state(reference: np.ndarray, states: np.ndarray, *, mask_level: float = 0.05) -> list[Report]:
     """Scores of every state of `(slice, state, y, x)` against `reference` `(slice, y, x)`, the start first."""
     return [metrics(reference, states[:, k], mask_level=mask_level) for k in range(states.shape[1])]
+
+
+def compare(
+    slices: Iterable[tuple[np.ndarray, ...]], peak: float, *, mask_level: float = 0.05
+) -> list[Report | list[Report]]:
+    """Reports of volumes that are read side by side: each item is a slice of the reference, then one of every volume.
+
+    peak: `largest` of the reference. Volumes of states, `(state, y, x)` a slice, have a list of reports, as `by_state`.
+    """
+    volumes: list[list[Comparison]] = []
+    for reference, *images in slices:
+        stacks = [image if image.ndim > reference.ndim else image[None] for image in images]
+        volumes = volumes or [[Comparison(peak, mask_level) for _ in stack] for stack in stacks]
+        for comparisons, stack in zip(volumes, stacks, strict=True):
+            for comparison, one in zip(comparisons, stack, strict=True):
+                comparison.add(reference, one)
+    reports = [[comparison.report() for comparison in comparisons] for comparisons in volumes]
+    return [many if image.ndim > reference.ndim else many[0] for many, image in zip(reports, images, strict=True)]
+
+
+def largest(slices: Iterable[np.ndarray]) -> float:
+    """The largest magnitude of a volume."""
+    return max(float(np.abs(one).max()) for one in slices)
+
+
+class Comparison:
+    """Scores of a volume against a reference whose largest magnitude is `peak`, in the memory of one slice.
+
+    Raises DataError where `peak` is zero.
+    """
+
+    def __init__(self, peak: float, mask_level: float) -> None:
+        if not peak > 0:
+            raise DataError("the reference is zero everywhere")
+        self._peak, self._level = peak, mask_level * peak
+        self._plain: list[np.ndarray] = []
+        self._masked: list[np.ndarray] = []
+
+    def add(self, reference: np.ndarray, image: np.ndarray) -> None:
+        """Compare the next slice, `(y, x)`. Raises DataError on different shapes."""
+        _require_one_shape(reference, image)
+        a, b = (np.abs(one).astype(np.float64) for one in (reference, image))
+        terms = (a - b) ** 2, a**2, ssim_map(a, b, self._peak)
+        inside = a > self._level
+        self._plain.append(_sums(*terms, np.ones_like(inside)))
+        self._masked.append(_sums(*terms, inside))
+
+    def report(self) -> Report:
+        """Scores of all slices so far."""
+        volumes = (self._scores(np.sum(sums, axis=0)) for sums in (self._plain, self._masked))
+        return Report(*volumes, *(tuple(map(self._scores, sums)) for sums in (self._plain, self._masked)))
+
+    def _scores(self, sums: np.ndarray) -> Scores:
+        n, error, energy, n_windows, structure = map(float, sums)
+        if not n:
+            return Scores(float("nan"), float("nan"), float("nan"), float("nan"))
+        nmse = error / max(energy, np.finfo(float).tiny)
+        return Scores(
+            10 * math.log10(self._peak**2 * n / error) if error else float("inf"),
+            structure / n_windows if n_windows else float("nan"),
+            nmse,
+            math.sqrt(nmse),
+        )
+
+
+def _sums(error: np.ndarray, energy: np.ndarray, structure: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Number of voxels, sum of their error and energy; number of windows and sum of their SSIM."""
+    # The SSIM map leaves out a border of half a window, where its window would leave the image.
+    border = WINDOW // 2
+    windows = where[border:-border, border:-border]
+    return np.array([where.sum(), error[where].sum(), energy[where].sum(), windows.sum(), structure[windows].sum()])
+
+
+def _require_one_shape(reference: np.ndarray, image: np.ndarray) -> None:
+    if reference.shape != image.shape:
+        raise DataError(
+            f"the reference is {describe(reference.shape)}, the image {describe(image.shape)}, expected one shape"
+        )
 
 
 def to_json(report: Report | list[Report]) -> object:

@@ -73,10 +73,10 @@ class NpyReader(Reader):
         self._own = own is not None
         dialect = "mrikit .npy" if own else "plain .npy"
         self.header, self.notes = meta.settle(name, self._shape, self._dtype, asked, meta=own, dialect=dialect)
-        self._piped = size is None
-        whole = self._fortran and self._piped
+        self.piped = size is None
+        whole = self._fortran and self.piped
         guard.require_slice_fits(name, nbytes if whole else nbytes // self.header.n_slices, size)
-        if own and not self._piped:
+        if own and not self.piped:
             file.seek(self._start + nbytes)
             self._read_trailer()
             file.seek(self._start)
@@ -95,7 +95,7 @@ class NpyReader(Reader):
             yield meta.convert(array, self.header)
 
     def _load_fortran(self) -> np.ndarray:
-        if not self._piped:
+        if not self.piped:
             return np.memmap(self._file, self._dtype, "r", self._start, self._shape, "F")
         # Its last axis, the fastest for us, is the slowest there: no slice is complete before the end.
         array = np.empty(self._shape[::-1], self._dtype)
@@ -106,7 +106,7 @@ class NpyReader(Reader):
     def _check_end(self) -> None:
         if not self._own:
             return
-        if self._piped:
+        if self.piped:
             self._read_trailer()
         if self.crc32 != self._crc:
             raise DataError(
@@ -128,7 +128,7 @@ class NpyReader(Reader):
         (self._crc,) = struct.unpack("<I", rest[length:])
 
     def close(self) -> None:
-        if not self._piped:
+        if not self.piped:
             self._file.close()
 
 

@@ -82,6 +82,7 @@ class Reader(ABC):
     datasets: everything that the file holds, name -> "shape dtype" (HDF5 only).
     noise: samples (coil, sample) of a noise scan acquired with k-space, without signal (ISMRMRD only).
     crc32: of the slices read so far, as bytes in C order; the content's identity in a history.
+    piped: whether the file can only be read once, from beginning to end.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Reader(ABC):
     datasets: Mapping[str, str] = {}  # a fresh one where a format has any
     noise: np.ndarray | None = None
     crc32: int = 0
+    piped: bool = False
     _started = False
 
     @abstractmethod
@@ -134,6 +136,21 @@ class Reader(ABC):
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+class Kept(Reader):
+    """The slices of another reader, kept in memory, so that they can be read more than once."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.name, self.header, self._reader = reader.name, reader.header, reader
+        self._kept: list[np.ndarray] = []
+
+    def _slices(self) -> Iterator[np.ndarray]:
+        self._kept = self._kept or list(self._reader)
+        return iter(self._kept)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self._slices()
 
 
 class Writer(ABC):

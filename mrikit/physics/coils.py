@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
+import math
+
 from mrikit.arrays import Array, namespace
 from mrikit.axes import describe, require_match
 from mrikit.errors import DataError, UsageError
 from mrikit.physics.fourier import ifft2c
 from mrikit.physics.sampling import centre
 
+BLOCK_BYTES = 8 * 2**20
 
-def rss(kspace: Array) -> Array:
-    """Root-sum-of-squares image `(..., y, x)`, real, of k-space `(..., coil, y, x)`. Roemer 1990."""
+
+def groups(n_coils: int, chunk: int) -> list[slice]:
+    """The coils in groups of `chunk`."""
+    return [slice(first, min(first + chunk, n_coils)) for first in range(0, n_coils, chunk)]
+
+
+def coils_per_block(kspace: Array) -> int:
+    """How many coils of `(..., coil, y, x)` make a block of 8 MB, at least one."""
+    return max(1, BLOCK_BYTES * kspace.shape[-3] // (8 * math.prod(kspace.shape)))
+
+
+def add_coils(total: Array | float, values: Array) -> Array:
+    """`total` plus every coil of `values` `(..., coil, y, x)`, one by one: any groups round alike."""
+    for coil in range(values.shape[-3]):
+        total = total + values[..., coil, :, :]
+    return total
+
+
+def rss(kspace: Array, *, chunk: int | None = None) -> Array:
+    """Root-sum-of-squares image `(..., y, x)`, real, of k-space `(..., coil, y, x)`. Roemer 1990.
+
+    chunk: coils worked on at a time, 8 MB of them by default. The result is the same.
+    """
     xp = namespace(kspace)
-    coil_images = ifft2c(kspace)
-    return xp.sqrt(xp.sum(xp.real(coil_images) ** 2 + xp.imag(coil_images) ** 2, axis=-3))
+    energy: Array | float = 0.0
+    for group in groups(kspace.shape[-3], chunk or coils_per_block(kspace)):
+        coil_images = ifft2c(kspace[..., group, :, :])
+        energy = add_coils(energy, xp.real(coil_images) ** 2 + xp.imag(coil_images) ** 2)
+    return xp.sqrt(energy)
 
 
-def mvue(kspace: Array, maps: Array) -> Array:
+def mvue(kspace: Array, maps: Array, *, chunk: int | None = None) -> Array:
     """Minimum-variance unbiased estimate of the image of fully sampled k-space: `(..., y, x)`, complex.
 
         sum_c conj(maps_c) F^-1(kspace)_c / sqrt(sum_c |maps_c|^2),     zero where all maps are zero.
 
     kspace: `(..., coil, y, x)`; maps: the same, or several sets `(..., set, coil, y, x)`, which give one image
-    each: `(..., set, y, x)`. Source: Jalal et al. 2021, arXiv 2108.01368, section 4.
+    each: `(..., set, y, x)`. chunk: coils worked on at a time, 8 MB of them by default. The result is the same.
+    Source: Jalal et al. 2021, arXiv 2108.01368, section 4.
     """
     require_fit(kspace, maps)
     xp = namespace(kspace, maps)
-    coil_images = ifft2c(kspace)
-    if maps.ndim > kspace.ndim:
-        coil_images = coil_images[..., None, :, :, :]
-    combined = xp.sum(xp.conj(maps) * coil_images, axis=-3)
-    norm = xp.sqrt(xp.sum(xp.real(maps) ** 2 + xp.imag(maps) ** 2, axis=-3))
+    combined: Array | float = 0.0
+    energy: Array | float = 0.0
+    for group in groups(kspace.shape[-3], chunk or coils_per_block(kspace)):
+        some = maps[..., group, :, :]
+        coil_images = ifft2c(kspace[..., group, :, :])
+        if maps.ndim > kspace.ndim:
+            coil_images = coil_images[..., None, :, :, :]
+        combined = add_coils(combined, xp.conj(some) * coil_images)
+        energy = add_coils(energy, xp.real(some) ** 2 + xp.imag(some) ** 2)
+    norm = xp.sqrt(energy)
     return combined / xp.where(norm > 0, norm, xp.ones_like(norm))
 
 

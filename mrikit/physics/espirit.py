@@ -14,16 +14,20 @@ power iteration on a coarse grid, interpolated, and polished by two more iterati
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from mrikit.arrays import Array, namespace
 from mrikit.axes import describe
 from mrikit.errors import DataError, UsageError
+from mrikit.physics import kernels
 from mrikit.physics.sampling import acquired_plane, calibration_extent, centre
 
 COARSE_ITERS = 30
 FINE_ITERS = 2
 BLOCK_BYTES = 8 * 2**20
+
+Block = tuple[slice, Array, Array]  #: rows, their eigenvectors and eigenvalues
 
 
 def espirit(
@@ -47,8 +51,8 @@ def espirit(
     In the support sum_c |maps_c|^2 = 1, and the phase is that of the calibration data's first principal
     component. Raises DataError where the calibration region is too small for the kernel or is empty.
     """
+    xp = namespace(kspace)
     if kspace.ndim > 3:
-        xp = namespace(kspace)
         options: dict[str, Any] = {
             "calib": calib, "kernel": kernel, "threshold": threshold, "crop": crop, "keep": keep, "sets": sets
         }  # fmt: skip
@@ -59,16 +63,18 @@ def espirit(
     region = calibration_region(kspace, calib, kernel)
     samples = gram_on_grid(region, kernel, threshold)
     reference = principal_component(region)
-    if sets > 1:
-        vectors, values = _exact(samples, n_y, n_x, sets)
-    else:
-        vectors, values = _coarse_to_fine(samples, reference, n_y, n_x)
-    support = values[..., 0, :] > crop
+    bright = None
     if keep < 1:
         image = calibration_image(region, n_y, n_x)
-        bright = image > keep * namespace(image).max(image)
-        support = namespace(image).concat([support[..., :1] | bright[..., None], support[..., 1:]], axis=-1)
-    return _normalise(vectors, support, reference, sets)
+        bright = image > keep * xp.max(image)
+    maps = xp.empty((sets, n_coils, n_y, n_x), dtype=kspace.dtype, device=kspace.device)
+    blocks = _exact(samples, n_y, n_x, sets) if sets > 1 else _coarse_to_fine(samples, reference, n_y, n_x)
+    for rows, vectors, values in blocks:
+        support = values[..., 0, :] > crop
+        if bright is not None:
+            support = xp.concat([support[..., :1] | bright[rows, :, None], support[..., 1:]], axis=-1)
+        maps[:, :, rows, :] = _normalise(vectors, support, reference)
+    return maps if sets > 1 else maps[0, ...]
 
 
 def calibration_region(kspace: Array, calib: int | tuple[int, int] | str, kernel: int) -> Array:
@@ -170,6 +176,11 @@ class Polynomial:
         xp = namespace(positions)
         return xp.reshape(self._waves(positions) @ self.along_x, (-1, *self.shape))
 
+    def blocks(self, n_rows: int) -> list[slice]:
+        """The rows in as many at a time as take `BLOCK_BYTES`."""
+        step = max(1, BLOCK_BYTES // (math.prod(self.shape) * 8))
+        return [slice(first, min(first + step, n_rows)) for first in range(0, n_rows, step)]
+
 
 def positions(n: int, like: Array, step: int = 1) -> Array:
     """Every `step`-th voxel's place as a fraction of the field of view, the last voxel included."""
@@ -180,6 +191,8 @@ def positions(n: int, like: Array, step: int = 1) -> Array:
 
 def power_iteration(gram: Array, vectors: Array, n_iters: int) -> tuple[Array, Array]:
     """Dominant eigenvectors `(..., coil, 1)` of `gram`, and their eigenvalues `(..., 1, 1)`."""
+    if kernels.take(gram, vectors):
+        return kernels.power_iteration(gram, vectors, n_iters)
     xp = namespace(gram)
     norm = xp.ones_like(vectors[..., :1, :])
     for _ in range(n_iters):
@@ -195,36 +208,32 @@ def _norm(vectors: Array) -> Array:
     return xp.sqrt(energy) + xp.finfo(energy.dtype).smallest_normal
 
 
-def _coarse_to_fine(samples: Array, reference: Array, n_y: int, n_x: int) -> tuple[Array, Array]:
-    """Vectors `(y, x, coil, 1)` and values `(y, x, 1, 1)`, by power iteration."""
+def _coarse_to_fine(samples: Array, reference: Array, n_y: int, n_x: int) -> Iterator[Block]:
+    """Vectors `(row, x, coil, 1)` and values `(row, x, 1, 1)`, some rows at a time, by power iteration."""
     xp = namespace(samples)
     step_y, step_x = (max(1, min(4, n // 40)) for n in (n_y, n_x))
-    coarse = Polynomial(samples, positions(n_x, samples, step_x)).rows(positions(n_y, samples, step_y))
-    start = xp.broadcast_to(reference[:, None], (*coarse.shape[:-1], 1))
-    vectors, _ = power_iteration(coarse, start, COARSE_ITERS)
-    vectors = align_phase(vectors, reference)
-    along_x = interpolate(vectors, n_x, step_x, axis=1)
+    coarse, places = Polynomial(samples, positions(n_x, samples, step_x)), positions(n_y, samples, step_y)
+    vectors = xp.concat(
+        [
+            power_iteration(coarse.rows(places[rows]), reference[:, None], COARSE_ITERS)[0]
+            for rows in coarse.blocks(places.shape[0])
+        ]
+    )
+    along_x = interpolate(align_phase(vectors, reference), n_x, step_x, axis=1)
     fine = Polynomial(samples, positions(n_x, samples))
-    rows_per_block = max(1, BLOCK_BYTES // (n_x * math.prod(samples.shape[-2:]) * 8))
-    blocks = []
-    for start_row in range(0, n_y, rows_per_block):
-        stop = min(start_row + rows_per_block, n_y)
-        guess = interpolate(along_x, n_y, step_y, axis=0, start=start_row, stop=stop)
-        rows = positions(n_y, samples)[start_row:stop]
-        blocks.append(power_iteration(fine.rows(rows), guess, FINE_ITERS))
-    return xp.concat([b[0] for b in blocks]), xp.concat([b[1] for b in blocks])
+    for rows in fine.blocks(n_y):
+        guess = interpolate(along_x, n_y, step_y, axis=0, start=rows.start, stop=rows.stop)
+        yield rows, *power_iteration(fine.rows(positions(n_y, samples)[rows]), guess, FINE_ITERS)
 
 
-def _exact(samples: Array, n_y: int, n_x: int, sets: int) -> tuple[Array, Array]:
-    """Vectors `(y, x, coil, set)` and values `(y, x, 1, set)`, largest first, by eigendecomposition."""
+def _exact(samples: Array, n_y: int, n_x: int, sets: int) -> Iterator[Block]:
+    """Vectors `(1, x, coil, set)` and values `(1, x, 1, set)` row by row, largest first, by eigendecomposition."""
     xp = namespace(samples)
     polynomial = Polynomial(samples, positions(n_x, samples))
-    vectors, values = [], []
     for row in range(n_y):
-        w, v = xp.linalg.eigh(polynomial.rows(positions(n_y, samples)[row : row + 1]))
-        values.append(xp.flip(w[..., None, -sets:], axis=-1))
-        vectors.append(xp.flip(v[..., -sets:], axis=-1))
-    return xp.concat(vectors), xp.concat(values)
+        rows = slice(row, row + 1)
+        w, v = xp.linalg.eigh(polynomial.rows(positions(n_y, samples)[rows]))
+        yield rows, xp.flip(v[..., -sets:], axis=-1), xp.flip(w[..., None, -sets:], axis=-1)
 
 
 def interpolate(coarse: Array, n: int, step: int, *, axis: int, start: int = 0, stop: int | None = None) -> Array:
@@ -266,9 +275,8 @@ def calibration_image(region: Array, n_y: int, n_x: int) -> Array:
     return interpolate(interpolate(coarse, n_y, steps[0], axis=0), n_x, steps[1], axis=1)
 
 
-def _normalise(vectors: Array, support: Array, reference: Array, sets: int) -> Array:
-    """Maps `(coil, y, x)` or `(set, coil, y, x)`: phases aligned, zero outside `support` `(y, x, set)`."""
+def _normalise(vectors: Array, support: Array, reference: Array) -> Array:
+    """Maps `(set, coil, y, x)`: phases aligned, zero outside `support` `(y, x, set)`."""
     xp = namespace(vectors)
     maps = align_phase(vectors, reference) * xp.astype(support, xp.real(vectors).dtype)[..., None, :]
-    maps = xp.permute_dims(maps, (3, 2, 0, 1))
-    return xp.asarray(maps if sets > 1 else maps[0, ...], copy=True)
+    return xp.permute_dims(maps, (3, 2, 0, 1))

@@ -7,10 +7,16 @@ It is written once for NumPy, CuPy and torch arrays and carries gradients with t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+from operator import add
+
 from mrikit.arrays import Array, namespace
 from mrikit.axes import describe
 from mrikit.errors import DataError
+from mrikit.physics import kernels
 from mrikit.physics.cg import cg
+from mrikit.physics.coils import groups
 from mrikit.physics.fourier import Axes, from_fft_order, to_fft_order
 
 
@@ -21,11 +27,15 @@ class Sense:
     mask: bool, broadcast against `(..., coil, y, x)`: `(x,)`, `(y, x)` or with more leading axes.
     axes: those the Fourier transform runs along. With `(-1,)` the data is k-space along x but image along
         y: with a mask of lines the rows then decouple, and every transform is half the work.
+    chunk: coils that `adjoint` and `normal` work on at a time, all by default. Fewer take less memory; the result is
+        the same but for the rounding of the sum over coils, 1e-6.
 
     Arrays are kept with their centre at index 0, so `normal_fft_order` needs no shifts at all.
     """
 
-    def __init__(self, maps: Array, mask: Array, *, sets: bool = False, axes: Axes = (-2, -1)) -> None:
+    def __init__(
+        self, maps: Array, mask: Array, *, sets: bool = False, axes: Axes = (-2, -1), chunk: int | None = None
+    ) -> None:
         xp = namespace(maps, mask)
         if mask.shape[-1] not in (1, maps.shape[-1]) or (mask.ndim > 1 and mask.shape[-2] not in (1, maps.shape[-2])):
             raise DataError(
@@ -38,29 +48,48 @@ class Sense:
         self._mask = to_fft_order(mask, axes if mask.ndim > 1 else tuple(a for a in axes if a == -1))
         self._maps = to_fft_order(maps, axes)
         self._maps_conj = xp.conj(self._maps)
+        self._groups = groups(maps.shape[-3], chunk or maps.shape[-3])
 
-    def _project(self, image: Array) -> Array:
-        """Coil images of `image`, both in FFT order."""
-        coil_images = self._maps * image[..., None, :, :]
+    def _project(self, image: Array, coils: slice) -> Array:
+        """Images of these `coils` of `image`, both in FFT order."""
+        maps = self._maps[..., coils, :, :]
+        if self._fused(image, self.image_ndim):
+            return kernels.project(maps, image, sets=self.sets)
+        coil_images = maps * image[..., None, :, :]
         return namespace(image).sum(coil_images, axis=-4) if self.sets else coil_images
 
-    def _combine(self, coil_images: Array) -> Array:
+    def _combine(self, coil_images: Array, coils: slice) -> Array:
         """Adjoint of `_project`."""
+        if self._fused(coil_images, 3):
+            return kernels.combine(self._maps[..., coils, :, :], coil_images, sets=self.sets)
         if self.sets:
             coil_images = coil_images[..., None, :, :, :]
-        return namespace(coil_images).sum(self._maps_conj * coil_images, axis=-3)
+        return namespace(coil_images).sum(self._maps_conj[..., coils, :, :] * coil_images, axis=-3)
+
+    def _fused(self, array: Array, ndim: int) -> bool:
+        """Whether there are kernels for the maps and `array`, whose items have `ndim` axes."""
+        items = self._maps.shape[: -1 - self.image_ndim]
+        return kernels.take(self._maps, array) and items in ((), array.shape[:-ndim])
+
+    def _sum(self, term: Callable[[slice], Array]) -> Array:
+        """The sum over the groups of coils of what `term` makes of each."""
+        return reduce(add, map(term, self._groups))
 
     def forward(self, image: Array) -> Array:
         """k-space `(..., coil, y, x)` of `image` `(..., [set,] y, x)`; zero where not sampled."""
         fft = namespace(image).fft
-        coil_images = self._project(to_fft_order(image, self.axes))
+        coil_images = self._project(to_fft_order(image, self.axes), slice(None))
         return from_fft_order(self._mask * fft.fftn(coil_images, axes=self.axes, norm="ortho"), self.axes)
 
     def adjoint(self, kspace: Array) -> Array:
         """A^H kspace: the zero-filled image, coils combined by the conjugate maps."""
         fft = namespace(kspace).fft
-        kspace = self._mask * to_fft_order(kspace, self.axes)
-        return from_fft_order(self._combine(fft.ifftn(kspace, axes=self.axes, norm="ortho")), self.axes)
+
+        def term(coils: slice) -> Array:
+            sampled = self._mask * to_fft_order(kspace[..., coils, :, :], self.axes)
+            return self._combine(fft.ifftn(sampled, axes=self.axes, norm="ortho"), coils)
+
+        return from_fft_order(self._sum(term), self.axes)
 
     def normal(self, image: Array) -> Array:
         """A^H A image."""
@@ -69,8 +98,16 @@ class Sense:
     def normal_fft_order(self, image: Array) -> Array:
         """A^H A for an image whose centre is at index 0 along the transformed axes: no shifts."""
         fft = namespace(image).fft
-        kspace = self._mask * fft.fftn(self._project(image), axes=self.axes, norm="ortho")
-        return self._combine(fft.ifftn(kspace, axes=self.axes, norm="ortho"))
+
+        def term(coils: slice) -> Array:
+            kspace = fft.fftn(self._project(image, coils), axes=self.axes, norm="ortho")
+            if self._fused(kspace, 3) and self._mask.ndim <= kspace.ndim:
+                kspace *= self._mask
+            else:
+                kspace = self._mask * kspace
+            return self._combine(fft.ifftn(kspace, axes=self.axes, norm="ortho"), coils)
+
+        return self._sum(term)
 
     def bound(self) -> Array:
         """An upper bound of ||A^H A||, shape `(..., 1, 1)`: the largest sum of squared sensitivities."""

@@ -63,7 +63,7 @@ NEVER: dict[str, set[str]] = {
     "errors": {"numpy", "torch"},
 }
 #: files of physics that are written against the array API and serve NumPy, CuPy and torch alike
-ANY_ARRAY = ("fourier", "sense", "cg", "coils", "espirit")
+ANY_ARRAY = ("fourier", "sense", "cg", "coils", "espirit", "kernels")
 #: the only places that open files
 OPENERS = (
     "io/", "weights/", "train/collect.py", "train/scans.py", "train/checkpoint.py", "train/loop.py",

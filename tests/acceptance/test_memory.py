@@ -37,7 +37,7 @@ def peak(folder: Path, *words: str) -> float:
         [sys.executable, "-c", DRIVER, *words], cwd=folder, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return int(done.stdout) / 1000
+    return int(done.stdout.split()[-1]) / 1000
 
 
 def volume(path: Path, kind: str, n_slices: int, slice_shape: tuple[int, ...]) -> Path:
@@ -120,6 +120,16 @@ def test_espirit_and_mvue(tmp_path: Path) -> None:
 
     require_flat(*for_maps, megabytes=160)
     require_flat(*for_images, megabytes=160)
+
+
+@pytest.mark.slow
+def test_metrics(tmp_path: Path) -> None:
+    peaks = []
+    for n in (2, 40):
+        volume(tmp_path / f"{n}.npy", "image", n, (512, 512))  # twice 2 MB a slice
+        peaks.append(peak(tmp_path, "metrics", f"{n}.npy", f"{n}.npy"))
+
+    require_flat(*peaks, megabytes=168)
 
 
 @pytest.mark.slow

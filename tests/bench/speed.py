@@ -1,12 +1,14 @@
 """Speed, as ratios against a peer measured in turn in the same run.
 
-    python tests/bench/speed.py [--runs N] [--only espirit|sigpy|startup|recon|batch]
+    python tests/bench/speed.py [--runs N] [--only espirit|sigpy|startup|recon|batch|torchrun]
 
 espirit   `mrikit espirit` against `bart ecalib -m1 -r24`, whole processes, files on disk
 sigpy     `mrikit.espirit` against SigPy's EspiritCalib, inside one process
 startup   `mrikit --help` and `mrikit mask` against a one-command Typer program that does nothing
 recon     `mrikit flat-recon` against `bart pics -l1 -i100`, whole processes and inside a process
 batch     `mrikit batch` with two jobs against one, and with --group against a shell loop; one thread a job
+torchrun  `mrikit unroll-train` in two processes of one thread against one with twice the batch, 50 steps: seconds a
+          step, a figure without a bound, and the largest relative difference of their losses
 
 Medians of alternating runs. Nothing else should run on the machine meanwhile. The exit code is 1 where a bound is
 missed.
@@ -16,6 +18,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
+import os
 import shlex
 import shutil
 import statistics
@@ -30,6 +34,7 @@ import numpy as np
 
 import mrikit
 from mrikit.io import Header, open_writer
+from mrikit.physics.phantom import scan
 
 MRIKIT = [sys.executable, "-m", "mrikit"]
 EMPTY = (
@@ -172,10 +177,40 @@ def bench_batch(folder: Path, n: int) -> None:
     show("mrikit batch --group 24 / shell loop, flat-recon of 64 x 64", alternate(grouped, theirs, n), 1 / 3)
 
 
+def bench_torchrun(folder: Path, n: int) -> None:
+    """Both make the same steps. What draws the items is a process of its own for each, which the cores share too."""
+    image = scan(96, coils=1).image
+    with open_writer(folder / "images.npy", Header("image", ("slice", "y", "x"), image.shape, image.dtype)) as w:
+        w.write(image[0])
+        w.finish()
+    config = {"n_unrolls": 2, "features": 16, "levels": 2, "n_cg": 4, "n_start": 10}
+    (folder / "tiny.json").write_text(json.dumps({"architecture": "flat", "config": config}))
+    words = ["unroll-train", "--force", "--quiet", "--threads", "1", "--config", str(folder / "tiny.json")]
+    words += ["--per-scan", "1", "--crop", "24", "--steps", "50", "--save-every", "10", str(folder / "images.npy")]
+    pair = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mrikit"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def log(command: list[str], batch: int) -> list[dict[str, float]]:
+        out = folder / f"{batch}.safetensors"
+        command = [*command, *words, "--batch", str(batch), str(out)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        return [json.loads(line) for line in (folder / f"{batch}.run" / "loss.jsonl").read_text().splitlines()]
+
+    two, one = log(pair, 1), log(MRIKIT, 2)
+    apart = max(abs(a["loss"] - b["loss"]) / b["loss"] for a, b in zip(two, one, strict=True))
+    if not apart <= 1e-5:
+        missed.append(f"losses of two processes: {apart:.1e} apart, at most 1e-5")
+    seconds = [statistics.median(line["seconds_per_step"] for line in lines[1:]) for lines in (two, one)]
+    label = "two processes / one with twice the batch, a step"
+    print(f"{label:62} {seconds[0]:8.3f} s {seconds[1]:8.3f} s  {seconds[0] / seconds[1]:6.2f}x")
+    print(f"{'their scaling efficiency':62} {seconds[1] / seconds[0] / 2:8.2f}")
+    print(f"{'their losses, to the six decimals logged, apart':62} {apart:8.1e}  (at most 1e-5)")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--only", choices=["espirit", "sigpy", "startup", "recon", "batch"])
+    parser.add_argument("--only", choices=["espirit", "sigpy", "startup", "recon", "batch", "torchrun"])
     args = parser.parse_args()
     benches = {
         "startup": bench_startup,
@@ -183,6 +218,7 @@ def main() -> int:
         "sigpy": bench_sigpy,
         "recon": bench_recon,
         "batch": bench_batch,
+        "torchrun": bench_torchrun,
     }
     print(f"{'':62} {'mrikit':>10} {'peer':>10}   ratio")
     for name, bench in benches.items():

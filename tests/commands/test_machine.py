@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from running import ROOT, Mrikit
 
+from mrikit import arrays
 from mrikit.cli import machine
 from mrikit.cli.references import REFERENCES
 
@@ -61,6 +62,21 @@ def test_doctor_without_a_gpu_imports_neither_torch_nor_numpy() -> None:
 )
 def test_the_cupy_package_follows_the_driver(driver: str, package: str, how: str) -> None:
     assert machine.cupy_package([{"name": "GPU", "memory": "1", "driver": driver}]) == (package, how)
+
+
+def test_a_gpu_without_cupy_is_told_which_package_it_lacks(
+    mrikit: Mrikit, monkeypatch: pytest.MonkeyPatch, scan: Path
+) -> None:
+    monkeypatch.setattr(arrays, "resolve_device", lambda name: "cuda:0")
+    monkeypatch.setattr(arrays, "to_device", lambda array, device: array)
+    monkeypatch.setattr(machine, "nvidia_gpus", lambda: [{"name": "GPU", "memory": "1", "driver": "535.104"}])
+    line = "CuPy is not installed, so torch computes on the GPU; pip install 'mrikit[cuda12]'"
+    for found in (False, True):
+        monkeypatch.setattr(machine, "find_spec", lambda name, found=found: found or None)
+        result = mrikit("rss", "--device", "cuda", scan, f"{found}.npy")
+
+        assert result.code == 0
+        assert (line in result.stderr) == (not found)
 
 
 def test_extras_that_doctor_names_exist() -> None:

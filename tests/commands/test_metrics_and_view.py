@@ -97,6 +97,16 @@ def test_images_of_another_shape_are_refused_with_both(mrikit: Mrikit, tmp_path:
         assert text in result.stderr
 
 
+def test_the_one_image_of_another_shape_is_named(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "small.npy", np.ones((2, 32, 64), np.float32), "image")
+    save(tmp_path / "short.npy", np.ones((1, 64, 64), np.float32), "image")
+    for name in ("small.npy", "short.npy"):
+        result = mrikit("metrics", "reference.nii", name, "a.nii", "b.npy")
+
+        assert result.code == 65
+        assert f"{name}: the image is" in result.stderr and "a.nii" not in result.stderr
+
+
 def test_an_empty_reference_is_refused(mrikit: Mrikit, tmp_path: Path) -> None:
     save(tmp_path / "empty.npy", np.zeros((2, 64, 64), np.float32), "image")
     result = mrikit("metrics", "empty.npy", "a.nii")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,3 +111,28 @@ def test_the_sparse_baselines_give_the_same_image_every_time(mrikit: Mrikit, tmp
         assert mrikit("pics", "--reg", reg, "--iters", "20", "under.npy", "maps.npy", name).code == 0
 
     np.testing.assert_array_equal(read(tmp_path / "a.npy"), read(tmp_path / "b.npy"))
+
+
+@pytest.mark.parametrize("reg", ["l2", *(pytest.param(reg, marks=pytest.mark.slow) for reg in ("wavelet", "tv"))])
+def test_coils_in_groups_give_the_same_image(mrikit: Mrikit, tmp_path: Path, reg: str) -> None:
+    """To 1e-4: sums over coils round differently, and iterations go on from there."""
+    for chunk in ("1", "3", "4"):
+        words = ["pics", "--reg", reg, "--iters", "10", "--chunk", chunk]
+        assert mrikit(*words, "under.npy", "maps.npy", f"{chunk}.npy").code == 0
+    whole = read(tmp_path / "4.npy")
+    for chunk in ("1", "3"):
+        assert np.abs(read(tmp_path / f"{chunk}.npy") - whole).max() < 1e-4 * np.abs(whole).max()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # SigPy's imports
+def test_a_slice_leaves_nothing_behind() -> None:
+    """SigPy's operators refer to each other, and hold k-space and maps until they are collected."""
+    kspace, maps = api.undersample(simulated().kspace[0], MASK), simulated().maps[0]
+    api.pics(kspace, maps, n_iters=2)
+    gc.disable()
+    try:
+        api.pics(kspace, maps, n_iters=2)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

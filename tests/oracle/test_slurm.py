@@ -88,6 +88,11 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             assert time.monotonic() < end, (folder / "slurmctld.log").read_text()
             time.sleep(1)
         yield
+        # The processes of a job that is still ending would wait for these daemons for ever.
+        answers("scancel", "--partition=main")
+        end = time.monotonic() + 60
+        while subprocess.check_output(["squeue", "--noheader"]) and time.monotonic() < end:
+            time.sleep(0.5)
     finally:
         for daemon in reversed(daemons):
             daemon.terminate()

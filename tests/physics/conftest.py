@@ -1,5 +1,8 @@
 """What the physics tests share: random arrays, and every array namespace that is installed."""
 
+import tracemalloc
+from collections.abc import Callable
+
 import array_api_compat
 import array_api_strict
 import numpy as np
@@ -32,3 +35,18 @@ def random() -> Random:
 def namespaces() -> list:
     """NumPy, torch, and array-api-strict, which refuses what only NumPy can do."""
     return [array_api_compat.array_namespace(np.zeros(1), use_compat=True), torch, array_api_strict]
+
+
+@pytest.fixture
+def allocated() -> Callable[[Callable[[], object]], int]:
+    """`allocated(function)`: bytes that NumPy takes at most while `function` runs, its result included."""
+
+    def peak(function: Callable[[], object]) -> int:
+        tracemalloc.start()
+        try:
+            function()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return peak

@@ -36,6 +36,27 @@ def test_mvue_of_two_sets_is_one_image_each(random):
     assert np.allclose(both, np.stack([mvue(kspace, maps[0]), mvue(kspace, maps[1])]), atol=1e-6)
 
 
+@pytest.mark.parametrize("chunk", [1, 4, 5, 99])
+def test_coils_in_groups_give_the_same_bits(random, chunk):
+    kspace, maps, sets = random.complex(3, 5, 6, 7), random.complex(3, 5, 6, 7), random.complex(3, 2, 5, 6, 7)
+    assert np.array_equal(rss(kspace, chunk=chunk), rss(kspace))
+    for one in (maps, sets):
+        assert np.array_equal(mvue(kspace, one, chunk=chunk), mvue(kspace, one))
+
+
+def test_coils_in_groups_take_less_memory(random, allocated):
+    kspace, maps = random.complex(16, 64, 64), random.complex(16, 64, 64)
+    for function in (rss, lambda k, chunk: mvue(k, maps, chunk=chunk)):
+        few, all_ = (allocated(lambda f=function, n=n: f(kspace, chunk=n)) for n in (1, 16))
+        assert few < 0.3 * all_
+
+
+def test_more_coils_take_no_more_memory_beyond_themselves(random, allocated):
+    """By default too: groups are of 8 MB."""
+    few, many = (random.complex(n, 256, 256) for n in (40, 80))
+    assert allocated(lambda: rss(many)) < 1.1 * allocated(lambda: rss(few))
+
+
 def test_maps_of_another_scan_are_refused(random):
     with pytest.raises(DataError, match="maps have 3 coils, k-space has 4"):
         mvue(random.complex(4, 6, 7), random.complex(3, 6, 7))

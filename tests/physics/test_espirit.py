@@ -53,13 +53,20 @@ def test_maps_have_unit_norm_or_are_zero(brain):
 def test_coarse_to_fine_is_the_eigenvector(brain):
     kspace = brain.kspace[0]
     fast = espirit(kspace, calib=24)
-    vectors, values = _exact(gram_on_grid(calibration_region(kspace, 24, 6), 6, 0.001), 96, 80, 1)
+    blocks = _exact(gram_on_grid(calibration_region(kspace, 24, 6), 6, 0.001), 96, 80, 1)
+    vectors, values = (np.concatenate(parts) for parts in list(zip(*blocks, strict=True))[1:])
     exact = np.moveaxis(vectors[..., 0], -1, 0) * (values[..., 0, 0] > 0.8)
     weight = np.abs(brain.image[0]) ** 2
     both = (np.abs(fast).sum(axis=0) > 0) & (np.abs(exact).sum(axis=0) > 0)
     overlap = np.abs((np.conj(fast) * exact).sum(axis=0))[both]
     assert np.sqrt(((1 - overlap**2) * weight[both]).sum() / weight[both].sum()) < 0.01
     assert both.sum() * 2 / ((np.abs(fast).sum(axis=0) > 0).sum() + (values[..., 0, 0] > 0.8).sum()) > 0.995
+
+
+def test_it_takes_little_more_memory_than_the_maps(random, allocated):
+    kspace = np.zeros((8, 512, 512), np.complex64)  # 17 MB
+    kspace[:, 244:268, 244:268] = random.complex(8, 24, 24)
+    assert allocated(lambda: espirit(kspace)) < 3 * kspace.nbytes
 
 
 def test_a_second_set_is_orthogonal_and_the_first_stays(brain):

@@ -66,6 +66,29 @@ def test_solve_is_the_regularised_solution(case, random):
     assert np.abs(found - truth).max() < 2e-3
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_coils_in_groups_give_the_same_but_for_rounding(random, name):
+    shape, mask_shape, sets, axes = CASES[name]
+    maps, mask = random.complex(*shape), random.mask(*mask_shape)
+    image = random.complex(*shape[:-3], *shape[-2:])
+    whole = Sense(maps, mask, sets=sets, axes=axes)
+    kspace = whole.forward(image)
+    for chunk in (1, 3, 99):
+        grouped = Sense(maps, mask, sets=sets, axes=axes, chunk=chunk)
+        for found, expected in (
+            (grouped.normal(image), whole.normal(image)),
+            (grouped.adjoint(kspace), whole.adjoint(kspace)),
+        ):
+            assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max()
+
+
+def test_coils_in_groups_take_less_memory(random, allocated):
+    maps, mask, image = random.complex(16, 64, 64), random.mask(64), random.complex(64, 64)
+    few, all_ = (Sense(maps, mask, chunk=n) for n in (1, None))
+    assert allocated(lambda: few.normal(image)) < 0.2 * allocated(lambda: all_.normal(image))
+    assert allocated(lambda: few.adjoint(maps)) < 0.2 * allocated(lambda: all_.adjoint(maps))
+
+
 @pytest.mark.parametrize("xp", [torch, array_api_strict])
 def test_other_namespaces_agree(xp, random):
     maps, mask, image = random.complex(4, 6, 8), random.mask(8), random.complex(6, 8)

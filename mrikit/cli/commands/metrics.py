@@ -35,14 +35,17 @@ def metrics(
     maximum of the reference volume, as in fastMRI. SSIM has a 7 x 7 uniform window. NMSE is |a - b|^2 / |a|^2, and
     NRMSE its root. A trajectory of flat-recon is compared state by state; --plot draws it, with images as levels.
     """
-    from mrikit.evaluate.metrics import by_state, metrics, table, to_json
+    from mrikit.cli.checks import check_one_shape
+    from mrikit.evaluate.metrics import compare, largest, table, to_json
 
-    reference = run.read(ref, "image")
-    reports = {}
-    for name in outs:
-        reader = run.open(name, ("image", "states"))
-        compare = by_state if reader.header.kind == "states" else metrics
-        reports[name] = compare(reference, run.read(reader), mask_level=mask_level)
+    # All that scores are relative to is known only at the end of the reference.
+    reference, again = run.open_twice(ref, "image")
+    images = [run.open(name, ("image", "states")) for name in outs]
+    for image in images:
+        check_one_shape(reference, image)
+    peak = largest(one for (one,) in run.slices([reference]))
+    scores = compare(run.slices([again, *images]), peak, mask_level=mask_level)
+    reports = dict(zip(outs, scores, strict=True))
     if plot:
         from mrikit.evaluate import figures
 

@@ -16,7 +16,7 @@ from mrikit.cli.runner import Run, command
         ("mrikit pics under.h5 maps.npy out.nii", "L1-wavelet"),
         ("mrikit pics --reg l2 --lambda 0.01 under.h5 maps.npy out.nii", "regularised least squares"),
     ],
-    uses=["threads"],
+    uses=["threads", "chunk"],
 )
 def pics(
     run: Run,
@@ -35,9 +35,9 @@ def pics(
 
     Through SigPy: min_x 1/2 ||A x - y||^2 + lambda R(x), with R the l1 norm of wavelet coefficients (Lustig 2007) or
     total variation (Block 2007); or, for l2, |x|^2 by conjugate gradients (Pruessmann 2001). lambda counts in units of
-    the 0.99 quantile of the zero-filled image, so one value serves every scan.
+    the 0.99 quantile of the zero-filled image, so one value serves every scan. --chunk counts coils.
     """
     from mrikit.classical.pics import pics
 
-    solve = partial(pics, reg=reg, lamda=lamda, n_iters=iters)
+    solve = partial(pics, reg=reg, lamda=lamda, n_iters=iters, chunk=run.chunk)
     run.stream(solve, [run.open(in_, "kspace"), run.open(maps, "maps")], out, part=part)
