@@ -10,6 +10,8 @@ from pathlib import Path
 
 from mrikit.evaluate.figures import blank, save, style
 
+LOWEST = 12  # dB below FLAT's start; what is worse is in the table alone
+
 scores = json.loads(Path(sys.argv[1]).read_text())["metrics"]
 flat = [state["volume_masked"]["psnr"] for state in scores.pop("flat.npy")]
 lines: dict[str, dict[int, float]] = {}  # PSNR by calls
@@ -35,6 +37,9 @@ axis.axhline(flat[0], color="grey", linestyle="--", label="FLAT's start, without
 for i, (label, line) in enumerate(lines.items(), start=1):
     axis.plot(*zip(*sorted(line.items()), strict=True), **style(i), label=label)
 axis.set_xscale("log", base=2)
+axis.set_xticks([1, 2, *budgets], map(str, [1, 2, *budgets]))
+axis.minorticks_off()
+axis.set_ylim(bottom=flat[0] - LOWEST)
 axis.set_xlabel("calls of the network")
 axis.set_ylabel("PSNR in the object (dB)")
 axis.grid(alpha=0.3)

@@ -4,6 +4,7 @@ Every scan is compared with itself. Usage: python examples/reproduce/shifts.py R
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,32 +17,29 @@ USUAL = Condition("equispaced", "x", 4.0)
 
 rows = [row for row in Results.open(Path(sys.argv[1])).sorted() if row.psnr_masked is not None]
 names = methods(rows)
-found = {(row.method, row.piece.condition, row.scan, row.slice): row.psnr_masked for row in rows}
-shifts = [condition for condition in sorted({key[1] for key in found}) if condition != USUAL]
-changes = {  # (method, shift): of every slice
-    (name, shift): [
-        found[key] - found[name, USUAL, *key[2:]] for key in found if key[:2] == (name, shift)
-    ]
-    for name in names
-    for shift in shifts
-}  # fmt: skip
+usual = {row.name: row.psnr_masked for row in rows if row.piece.condition == USUAL}
+changes: dict[Condition, dict[str, list[float]]] = {}  # of every slice, by method
+for row in rows:
+    if row.piece.condition != USUAL:
+        before = usual[replace(row, mask_kind=USUAL.kind, axis=USUAL.axis, accel=USUAL.accel).name]
+        changes.setdefault(row.piece.condition, {}).setdefault(row.method, []).append(row.psnr_masked - before)
 
 print(f"\nPSNR in the object (dB), less that under {USUAL.mask}, R = {USUAL.accel:g}; * loses least")
 print(f"{'':32}" + "".join(f"{name:>13}" for name in names))
-for shift in shifts:
-    means = {name: float(np.mean(changes[name, shift])) for name in names if changes[name, shift]}
+for shift, of in changes.items():
+    means = {name: np.mean(each) for name, each in of.items()}
     best = max(means, key=means.__getitem__)
     cells = [f"{means[name]:.2f}{'*' if name == best else ' '}" if name in means else "n/a " for name in names]
-    print(f"{f'{shift}, n = {len(changes[best, shift])}':32}" + "".join(f"{cell:>13}" for cell in cells))
+    print(f"{f'{shift}, n = {len(of[best])}':32}" + "".join(f"{cell:>13}" for cell in cells))
 
-figure = blank(1.5 * len(shifts) + 2.5, 4)
+figure = blank(1.5 * len(changes) + 2.5, 4)
 axis = figure.subplots()
 for i, name in enumerate(names):
-    places = np.arange(len(shifts)) + 0.6 * ((i + 0.5) / len(names) - 0.5)
-    means = [np.mean(changes[name, shift] or np.nan) for shift in shifts]
+    places = np.arange(len(changes)) + 0.6 * ((i + 0.5) / len(names) - 0.5)
+    means = [np.mean(of.get(name, np.nan)) for of in changes.values()]
     axis.plot(places, means, **{**style(i), "linestyle": ""}, label=name)
 axis.axhline(0, color="black", linewidth=0.8)
-axis.set_xticks(range(len(shifts)), [f"{shift.mask}\nR = {shift.accel:g}" for shift in shifts], fontsize=8)
+axis.set_xticks(range(len(changes)), [f"{shift.mask}\nR = {shift.accel:g}" for shift in changes], fontsize=8)
 axis.set_ylabel("change of PSNR (dB)")
 axis.grid(axis="y", alpha=0.3)
 figure.legend(loc="outside right center", fontsize=9)
