@@ -46,7 +46,7 @@ NAMES = (
 
 @pytest.fixture
 def run(tmp_path: Path, mrikit_bin: Path):
-    """`run("02-one-pipe.sh", "scan.h5", "out.png")` runs an example in `tmp_path`, with NAME="value" in its environment."""
+    """`run("02-one-pipe.sh", "scan.h5", "out.png")` runs an example in `tmp_path`; STEPS="1" is for its environment."""
     path = f"{mrikit_bin}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
 
