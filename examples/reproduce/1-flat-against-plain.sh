@@ -17,7 +17,7 @@ JSON
 learn() { # WEIGHTS OPTIONS...
     weights=$1
     shift
-    mrikit unroll-train --resume --config network.json --steps "${STEPS:-300}" --crop "${CROP:-32}" \
+    [ -e "$weights" ] || mrikit unroll-train --resume --config network.json --steps "${STEPS:-300}" --crop "${CROP:-32}" \
         --learning-rate 1e-3 --seed "${SEED:-0}" --threads 1 "$@" train "$weights"
 }
 learn flat.safetensors

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the scripts beside it work on, into OUT: train/, scans/ of subjects that are not in it, and unseen/, images to
 # choose lines for. They are links to the real data in $MRIKIT_DATA, where that is there, and else simulated anatomy.
-# Usage: examples/reproduce/data.sh OUT
+# SCANS="brain_axial_8ch brain_lowres_16ch head_sagittal_1ch" are all there are. Usage: examples/reproduce/data.sh OUT
 set -eu
 data=${MRIKIT_DATA:-../shared/data}
 matrix=${MATRIX:-192} # of simulated scans; with less there are too few lines for R = 12
@@ -15,7 +15,7 @@ if [ -d "$data/kspace" ]; then
     cd "$1"
     ln -sfn "$data/images/permissive" train
     ln -sfn "$data/images/research" unseen
-    for scan in brain_axial_8ch brain_lowres_16ch head_sagittal_1ch; do
+    for scan in ${SCANS:-brain_axial_8ch brain_lowres_16ch}; do
         ln -sf "$data/kspace/$scan.h5" scans.part
     done
 else

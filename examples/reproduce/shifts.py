@@ -13,7 +13,7 @@ from mrikit.evaluate.figures import blank, save, style
 from mrikit.evaluate.results import Condition, Results
 from mrikit.evaluate.summary import methods
 
-USUAL = Condition("equispaced", "x", 4.0)
+USUAL = Condition("equispaced", "y", 4.0)
 
 rows = [row for row in Results.open(Path(sys.argv[1])).sorted() if row.psnr_masked is not None]
 names = methods(rows)

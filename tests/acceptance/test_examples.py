@@ -260,10 +260,10 @@ def test_shifts_as_a_table_and_a_picture(run, tmp_path: Path) -> None:
         ("a", "langevin", "equispaced", 4.0, 31.0), ("a", "langevin", "equispaced", 12.0, 27.5),
         ("b", "langevin", "equispaced", 4.0, 10.0), ("b", "langevin", "equispaced", 12.0, None),
     ):  # fmt: skip
-        results.put(Row(scan, 0, kind, "x", accel, method, psnr=psnr, psnr_masked=psnr))
+        results.put(Row(scan, 0, kind, "y", accel, method, psnr=psnr, psnr_masked=psnr))
     done = run("reproduce/shifts.py", "results", "shifts.png")
 
-    assert done.stdout.splitlines()[-1].split() == ["equispaced-x-R12,", "n", "=", "1", "-5.00", "-3.50*"], done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["equispaced-y-R12,", "n", "=", "1", "-5.00", "-3.50*"], done.stderr
     assert is_picture(tmp_path / "shifts.png")
 
 
@@ -297,7 +297,7 @@ CLAIMS = {
         {"STEPS": "1", "CROP": "24", "ACCEL": "4"}, "cascades.png", ("R = 4    n = 4   flat", "R = 4    n = 4   plain")
     ),
     "2-prior-under-shifts.sh": (
-        {"METHODS": "wavelet,flat", "STEPS": "1"}, "shifts.png", ("one-mask", "equispaced-x-R12, n = 0", "radial-yx-R4")
+        {"METHODS": "wavelet,flat", "STEPS": "1"}, "shifts.png", ("one-mask", "equispaced-y-R12, n = 0", "radial-yx-R4")
     ),
     "3-uncertainty.sh": (
         {"SAMPLES": "2", "LEVELS": "3"}, "brain_2/calibration.png", ("brain_2, R = 4", "brain_3, R = 4")
