@@ -297,7 +297,7 @@ CLAIMS = {
         {"STEPS": "1", "CROP": "24", "ACCEL": "4"}, "cascades.png", ("R = 4    n = 4   flat", "R = 4    n = 4   plain")
     ),
     "2-prior-under-shifts.sh": (
-        {"METHODS": "wavelet,flat", "STEPS": "1"}, "shifts.png", ("one-mask", "equispaced-y-R12, n = 0", "radial-yx-R4")
+        {"METHODS": "zf", "STEPS": "1"}, "shifts.png", ("one-mask", "equispaced-y-R12, n = 0", "radial-yx-R4")
     ),
     "3-uncertainty.sh": (
         {"SAMPLES": "2", "LEVELS": "3"}, "brain_2/calibration.png", ("brain_2, R = 4", "brain_3, R = 4")
