@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 sh "$here/data.sh" "$1"
 cd "$1"
 
-mrikit policy compare --resume --accel "${ACCEL:-4}" --steps "${STEPS:-60}" --limit "${LIMIT:-8}" --threads 1 \
+mrikit policy compare --resume --accel "${ACCEL:-4}" --steps "${STEPS:-60}" --limit "${LIMIT:-24}" --threads 1 \
     --policies "${POLICIES:-centre,random,variable-density,energy,loupe,dps,flow}" --train train --out compared unseen \
     > table.txt
 cp compared/scores.png .

@@ -3,7 +3,7 @@
 # networks are large. FLAT asks once a cascade. Sampling is shown with its calls spent in every way that there is: few
 # levels or many, on one sample or on the mean of several; and by dds and heun, which are made for few.
 #
-# Full size: CALLS="4 16 64 256 1024" and ACCEL=8 as well. Started again, it goes on where it was.
+# Full size: CALLS="4 16 64 256 1024 4096" and ACCEL=8 as well. Started again, it goes on where it was.
 # Usage: examples/reproduce/5-flat-against-langevin.sh OUT
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,7 +23,7 @@ sample() { # SAMPLER CALLS SAMPLES LEVELS
     [ -e "$out" ] || mrikit langevin --resume --maps maps.npy --sampler "$1" --samples "$3" --steps "$4" --threads 1 \
         under.h5 "$out"
 }
-for calls in ${CALLS:-4 16 64}; do
+for calls in ${CALLS:-4 16 64 256}; do
     sample dds "$calls" 1 "$calls"
     sample heun "$calls" 1 $((calls / 2)) # two calls a level, but for the last
     for samples in 1 4 16; do
