@@ -68,7 +68,7 @@ def calibration(found: dict[str, Any]) -> Figure:
     right.set_xticks(places, [f"{k} std" for k in found["coverage"]])
     right.set_ylabel("share of voxels")
     right.set_title(f"correlation of std and error {found['pearson']:.2f}", fontsize=9)
-    right.legend(fontsize=8, loc="lower right")
+    right.legend(fontsize=8, loc="upper left")  # above the lowest bars
     return figure
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from scans import PLACED, ROOT, opened, read, save, simulated
 
+from mrikit.evaluate.results import FORMAT, Results, Row
+
 EXAMPLES = ROOT / "examples"
 NAMES = (
     "01-main-job.sh",
@@ -29,19 +31,32 @@ NAMES = (
     "11-train-in-several-processes.sh",
     "12-train-on-slurm.sh",  # there, too
     "13-what-to-measure.sh",
+    "reproduce/data.sh",
+    "reproduce/1-flat-against-plain.sh",
+    "reproduce/2-prior-under-shifts.sh",
+    "reproduce/3-uncertainty.sh",
+    "reproduce/4-policy-against-rivals.sh",
+    "reproduce/5-flat-against-langevin.sh",
+    "reproduce/calls.py",
+    "reproduce/cascades.py",
+    "reproduce/coverage.py",
+    "reproduce/shifts.py",
 )
 
 
 @pytest.fixture
 def run(tmp_path: Path, mrikit_bin: Path):
-    """`run("02-one-pipe.sh", "scan.h5", "out.png")` runs an example in `tmp_path`."""
-    env = os.environ | {"PATH": f"{mrikit_bin}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    """`run("02-one-pipe.sh", "scan.h5", "out.png")` runs an example in `tmp_path`; STEPS="1" is for its environment."""
+    path = f"{mrikit_bin}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
 
     programs = {".py": [sys.executable], ".sh": ["sh"], ".smk": [sys.executable, "-m", "snakemake", "--snakefile"]}
 
-    def call(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    def call(name: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         line = [*programs[Path(name).suffix], EXAMPLES / name, *words]
-        return subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(
+            line, cwd=tmp_path, env=env | more, capture_output=True, text=True, timeout=300, check=False
+        )
 
     return call
 
@@ -57,7 +72,8 @@ def scores(text: str) -> dict[str, tuple[float, float]]:
 
 
 def test_every_example_is_tested_here() -> None:
-    assert sorted(path.name for path in EXAMPLES.iterdir() if path.is_file()) == sorted(NAMES)
+    found = (path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.*") if "__pycache__" not in path.parts)
+    assert sorted(found) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".sh")])
@@ -214,3 +230,96 @@ def test_what_to_measure(run, tmp_path: Path) -> None:
         assert is_picture(tmp_path / "out" / "compared" / "places.png")
         assert read(tmp_path / "out" / "mask.npy").sum() == 16
         (tmp_path / "out" / "out.nii").unlink()
+
+
+def test_reproducing_begins_with_the_real_scans(run, tmp_path: Path) -> None:
+    """As links, made once; where there are no real scans `test_a_claim` has simulated ones."""
+    (tmp_path / "data" / "kspace").mkdir(parents=True)
+    scan = save(tmp_path / "data" / "kspace" / "brain_axial_8ch.h5", simulated(16, 1, 1).kspace, "kspace")
+    for _ in range(2):
+        assert run("reproduce/data.sh", "out", MRIKIT_DATA="data").returncode == 0
+    assert (tmp_path / "out" / "scans" / scan.name).samefile(scan)
+    assert (tmp_path / "out" / "train").readlink() == tmp_path / "data" / "images" / "permissive"
+    assert not (tmp_path / "out" / "scans.part").exists()
+
+
+def test_cascades_as_a_table(run, tmp_path: Path) -> None:
+    row = {"accel": 4.0, "method": "flat", "cascades": [[20.0, 0.5], [22.0, 0.6], [21.0, 0.7]]}
+    rows = [row, row | {"cascades": [[30.0, 0.5], [31.0, 0.6], [32.0, 0.7]]}, row | {"method": "zf", "cascades": None}]
+    (tmp_path / "results.json").write_text(json.dumps({"rows": rows}))
+    done = run("reproduce/cascades.py", ".")
+
+    assert done.stdout.splitlines()[2:] == ["R = 4    n = 2   flat      25.00  26.50  26.50    75%"], done.stderr
+
+
+def test_shifts_as_a_table_and_a_picture(run, tmp_path: Path) -> None:
+    """Of every scan less itself; a scan that a condition leaves too few lines of has no part in it."""
+    results = Results.begin(tmp_path / "results", {"format": FORMAT}, resume=False, force=False)
+    for scan, method, kind, accel, psnr in (
+        ("a", "wavelet", "equispaced", 4.0, 30.0), ("a", "wavelet", "equispaced", 12.0, 25.0),
+        ("a", "langevin", "equispaced", 4.0, 31.0), ("a", "langevin", "equispaced", 12.0, 27.5),
+        ("b", "langevin", "equispaced", 4.0, 10.0), ("b", "langevin", "equispaced", 12.0, None),
+    ):  # fmt: skip
+        results.put(Row(scan, 0, kind, "y", accel, method, psnr=psnr, psnr_masked=psnr))
+    done = run("reproduce/shifts.py", "results", "shifts.png")
+
+    assert done.stdout.splitlines()[-1].split() == ["equispaced-y-R12,", "n", "=", "1", "-5.00", "-3.50*"], done.stderr
+    assert is_picture(tmp_path / "shifts.png")
+
+
+def test_coverage_as_a_table(run, tmp_path: Path) -> None:
+    within = {"coverage": {"1": 0.4, "2": 0.8}, "expected": {"1": 0.6, "2": 0.9}, "pearson": 0.512}
+    (tmp_path / "brain").mkdir()
+    (tmp_path / "brain" / "report.json").write_text(json.dumps({"achieved_accel": 4.0, "calibration": within}))
+    done = run("reproduce/coverage.py", "brain/report.json")
+
+    words = " ".join(done.stdout.splitlines()[1].split())
+    assert words == "brain, R = 4 40% (60%) 80% (90%) 0.51", done.stderr
+
+
+def test_calls_as_a_table_and_a_picture(run, tmp_path: Path) -> None:
+    """FLAT is compared with the best that samplers make of as many calls."""
+
+    def score(psnr: float) -> dict[str, dict[str, float]]:
+        return {"volume_masked": {"psnr": psnr}}
+
+    scores = {"flat.npy": [score(28.0), score(29.0), score(30.0)], "pula-16-1.npy": score(27.0)}
+    scores |= {"pula-16-4.npy": score(31.0), "pula-4-1.npy": score(20.0), "dds-4-1.npy": score(25.0)}
+    (tmp_path / "scores.json").write_text(json.dumps({"metrics": scores}))
+    done = run("reproduce/calls.py", "scores.json", "calls.png")
+
+    assert done.stdout.splitlines()[-1] == "FLAT ahead of the best     5.00    -1.00", done.stderr
+    assert is_picture(tmp_path / "calls.png")
+
+
+CLAIMS = {
+    "1-flat-against-plain.sh": (
+        {"STEPS": "1", "CROP": "24", "ACCEL": "4"}, "cascades.png", ("R = 4    n = 4   flat", "R = 4    n = 4   plain")
+    ),
+    "2-prior-under-shifts.sh": (
+        {"METHODS": "zf", "STEPS": "1"}, "shifts.png", ("one-mask", "equispaced-y-R12, n = 0", "radial-yx-R4")
+    ),
+    "3-uncertainty.sh": (
+        {"SAMPLES": "2", "LEVELS": "3"}, "brain_2/calibration.png", ("brain_2, R = 4", "brain_3, R = 4")
+    ),
+    "4-policy-against-rivals.sh": (
+        {"POLICIES": "random,loupe,flow", "STEPS": "1", "LIMIT": "2"}, "scores.png", ("R = 4: 32 of 128", "loupe ")
+    ),
+    "5-flat-against-langevin.sh": (
+        {"CALLS": "4 16"}, "calls.png", ("pula, mean of 4", "dds, one sample", "FLAT ahead of the best")
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim(run, tmp_path: Path, name: str) -> None:
+    """Without real data, at the smallest size: a table and a picture, and again from where it was."""
+    options, picture, words = CLAIMS[name]
+    for _ in range(2):
+        done = run(f"reproduce/{name}", "out", MRIKIT_DATA="none", MATRIX="64", **options)
+
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == (tmp_path / "out" / "table.txt").read_text()
+        assert all(word in done.stdout for word in words), done.stdout
+        assert is_picture(tmp_path / "out" / picture)
