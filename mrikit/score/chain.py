@@ -73,13 +73,13 @@ class Chain:
         """Images whose parts are uniform in [0, 1)."""
         return self._complex([g.random((*self.posterior.rhs.shape[-2:], 2), np.float32) for g in self.streams])
 
-    def measured_noise(self) -> Tensor:
-        """A^H n for noise n as the scan has it, drawn where there are samples."""
+    def measured_noise(self, spread: float) -> Tensor:
+        """A^H n for noise n as data have it beside a mean of std `spread`, drawn where there are samples."""
         posterior = self.posterior
         shape = posterior.kspace.shape[1:]
         mask = posterior.mask.expand(shape[-2:])
         kspace = torch.zeros((len(self.streams), *shape), dtype=posterior.rhs.dtype, device=posterior.rhs.device)
-        kspace[..., mask] = posterior.sigma * self._draw((shape[0], int(mask.sum())))
+        kspace[..., mask] = posterior.noise(spread) * self._draw((shape[0], int(mask.sum())))
         return posterior.operator.adjoint(kspace)
 
     def guess(self, spread: float) -> Tensor:
@@ -90,7 +90,7 @@ class Chain:
     def start(self, spread: float) -> Tensor:
         """An exact draw of x given y, where x has a Gaussian prior of mean 0 and std `spread`."""
         prior = spread * self.normal()
-        return self.posterior.combine(prior, spread, self.measured_noise(), n_iters=N_START)
+        return self.posterior.combine(prior, spread, self.measured_noise(spread), n_iters=N_START)
 
     def _draw(self, shape: Sequence[int]) -> Tensor:
         return self._complex([g.standard_normal((*shape, 2), dtype=np.float32) for g in self.streams])

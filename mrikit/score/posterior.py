@@ -59,12 +59,19 @@ class Posterior:
         Exact for lines; else by conjugate gradients from `start`. By default that is `mean`: from there, what A does
         not measure is exact at once.
         """
-        lamda = (self.sigma / spread) ** 2
+        lamda = (self.noise(spread) / spread) ** 2
         rhs = self.rhs + noise
         if self.rows is not None:
             return self.support * self.rows.solve(rhs, lamda, mean)
         start = mean if start is None else start
         return self.support * self.operator.solve(rhs + lamda * mean, lamda, start, n_iters=n_iters)
+
+    def noise(self, spread: float) -> float:
+        """The std of data beside a mean of std `spread`: with conjugate gradients more than it is while `spread` is high.
+
+        What coils hardly see is so left to the mean until the last levels.
+        """
+        return self.sigma if self.rows is not None else max(self.sigma, SEEN**0.5 * spread)
 
     def gradient(self, x: Tensor) -> Tensor:
         """A^H (y - A x): uphill in the likelihood, not yet divided by a variance."""
