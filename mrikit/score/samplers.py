@@ -33,8 +33,9 @@ def pula(chain: Chain, levels: Levels, *, n_steps: int = 1, gamma: float = 0.3, 
 
     On a Gaussian prior of std 0.3 with sigma_y = 0.02 the std is 2.8 % too high where nothing was measured, 1.6 % too
     low where it was, and up to 6.5 % too low in directions that coils see weakly; with a = b = 2 gamma the first would
-    be 14 %. Over images behind six coils, at R = 3 and 4, it is right to 5 %. M is exact for lines; for other masks it
-    is `n_cg` conjugate gradients, and with ten of them the std would be 11 % too high at R = 4 of Poisson samples.
+    be 14 %. Over images behind six coils, at R = 3 and 4, it is right to 5 %, where directions that coils hardly see
+    (`posterior.SEEN`) are the prior's. M is exact for lines; for other masks it is `n_cg` conjugate gradients, and with
+    ten of them the std would be 11 % too high at R = 4 of Poisson samples.
     """
     posterior = chain.posterior
     x = chain.start(levels[0])

@@ -26,12 +26,17 @@ def one_coil(image: np.ndarray, mask: np.ndarray, sigma: float, seed: int = 0) -
     return Posterior.of(Scan(kspace[None], maps, mask, 1.0, sigma * 2**0.5), sigma)
 
 
-def many_coils(image: np.ndarray, maps: np.ndarray, mask: np.ndarray, sigma: float) -> Posterior:
-    """`image` `(y, x)` measured behind `maps` `(coil, y, x)` at `mask`, `(x,)` or `(y, x)`, with noise `sigma`."""
+def many_coils(
+    image: np.ndarray, maps: np.ndarray, mask: np.ndarray, sigma: float, believed: np.ndarray | None = None
+) -> Posterior:
+    """`image` `(y, x)` measured behind `maps` `(coil, y, x)` at `mask`, `(x,)` or `(y, x)`, with noise `sigma`.
+
+    believed: the maps that the posterior is of, by default the true ones.
+    """
     axes = (-1,) if mask.ndim == 1 else (-2, -1)
     noise = sigma * complex_normal(np.random.default_rng(0), *maps.shape)
     kspace = ((fft2c(maps * image, axes) + noise) * mask).astype(np.complex64)
-    return Posterior.of(Scan(kspace, maps, mask, 1.0, sigma * 2**0.5), sigma)
+    return Posterior.of(Scan(kspace, maps if believed is None else believed, mask, 1.0, sigma * 2**0.5), sigma)
 
 
 def exact_std(maps: np.ndarray, mask: np.ndarray, tau: float, sigma: float, seen: float = 0.0) -> np.ndarray:
