@@ -79,7 +79,7 @@ class Chain:
         shape = posterior.kspace.shape[1:]
         mask = posterior.mask.expand(shape[-2:])
         kspace = torch.zeros((len(self.streams), *shape), dtype=posterior.rhs.dtype, device=posterior.rhs.device)
-        kspace[..., mask] = posterior.noise(spread) * self._draw((shape[0], int(mask.sum())))
+        kspace[..., mask] = posterior.sigma_at(spread) * self._draw((shape[0], int(mask.sum())))
         return posterior.operator.adjoint(kspace)
 
     def guess(self, spread: float) -> Tensor:

@@ -59,17 +59,17 @@ class Posterior:
         Exact for lines; else by conjugate gradients from `start`. By default that is `mean`: from there, what A does
         not measure is exact at once.
         """
-        lamda = (self.noise(spread) / spread) ** 2
+        lamda = (self.sigma_at(spread) / spread) ** 2
         rhs = self.rhs + noise
         if self.rows is not None:
             return self.support * self.rows.solve(rhs, lamda, mean)
         start = mean if start is None else start
         return self.support * self.operator.solve(rhs + lamda * mean, lamda, start, n_iters=n_iters)
 
-    def noise(self, spread: float) -> float:
-        """The std of data beside a mean of std `spread`: with conjugate gradients more than it is while `spread` is high.
+    def sigma_at(self, spread: float) -> float:
+        """The std that data are given beside a mean of std `spread`: with conjugate gradients, a tenth of it at least.
 
-        What coils hardly see is so left to the mean until the last levels.
+        What coils hardly see is so left to the mean, and errors of maps are not amplified, as `SEEN` has it for lines.
         """
         return self.sigma if self.rows is not None else max(self.sigma, SEEN**0.5 * spread)
 

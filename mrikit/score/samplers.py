@@ -41,7 +41,7 @@ def pula(chain: Chain, levels: Levels, *, n_steps: int = 1, gamma: float = 0.3, 
     x = chain.start(levels[0])
     known = torch.zeros_like(x)  # what data changed in the step before: conjugate gradients go on from there
     for sigma, following in chain.walk(levels, n_steps):
-        fade = sigma**2 / (sigma**2 + posterior.noise(sigma) ** 2)
+        fade = sigma**2 / (sigma**2 + posterior.sigma_at(sigma) ** 2)
         data_noise = (2 / gamma - 1) ** 0.5
         prior_noise = max(0.0, 2 * gamma - fade * (1 - (following / sigma) ** 2)) ** 0.5 / gamma
         mean = chain.denoise(x, sigma) + prior_noise * sigma * chain.normal()
