@@ -7,6 +7,7 @@ import pytest
 
 from mrikit.physics.phantom import phase
 from mrikit.rng import generator
+from mrikit.train import data
 from mrikit.train.data import Images, Volume, brightest, turns_slowly, warp
 
 
@@ -83,3 +84,15 @@ def test_warping_a_complex_image_is_warping_its_parts(discs: np.ndarray) -> None
     real, imag = (warp(part, (48, 50), generator(0, "warp")) for part in (discs[0], discs[2]))
 
     assert np.array_equal(whole, real + 1j * imag)
+
+
+def test_some_phases_turn_several_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = Images([volume(np.ones((1, 64, 64), np.float32))], [1.0], simulated=0.0)
+
+    def turns(wound_up: float) -> float:
+        """Mean phase from a voxel to the next, in radians, over some draws."""
+        monkeypatch.setattr(data, "WOUND_UP", wound_up)
+        drawn = [images.draw_complex((48, 48), generator(i, "phase")) for i in range(8)]
+        return float(np.mean([np.abs(np.angle(x[1:, 16:32] * np.conj(x[:-1, 16:32]))).mean() for x in drawn]))
+
+    assert turns(1.0) > 1.3 * turns(0.0)
