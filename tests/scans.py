@@ -45,6 +45,14 @@ def save(path: Path, array: np.ndarray, kind: str, **more: Any) -> Path:
     return path
 
 
+def small_scans(folder: Path, n: int = 24) -> list[str]:
+    """`n` small scans in `folder`/scans, by their names in `folder`; the i-th is `simulated(16, 2, 1, seed=i)`."""
+    (folder / "scans").mkdir()
+    for i in range(n):
+        save(folder / "scans" / f"s{i:02d}.npy", simulated(16, 2, 1, seed=i).kspace, "kspace")
+    return [f"scans/s{i:02d}.npy" for i in range(n)]
+
+
 def read(path: Path | str) -> np.ndarray:
     """The values of a volume."""
     with open_reader(path) as reader:

@@ -133,12 +133,12 @@ def gram_on_grid(region: Array, kernel: int, threshold: float) -> Array:
         values, kept = _dominant(xp.conj(rows).T @ rows, threshold)
         kept = rows @ kept / xp.sqrt(values)
     size = 2 * kernel - 1
-    kernels = xp.permute_dims(xp.reshape(kept, (n_coils, kernel, kernel, -1)), (1, 2, 0, 3))
-    pad = xp.zeros((kernel, size - kernel, *kernels.shape[2:]), dtype=kernels.dtype, device=kernels.device)
-    kernels = xp.concat([kernels, pad], axis=1)
-    pad = xp.zeros((size - kernel, size, *kernels.shape[2:]), dtype=kernels.dtype, device=kernels.device)
-    kernels = xp.concat([kernels, pad], axis=0)
-    spectrum = xp.fft.ifftn(kernels, axes=(0, 1)) * size**2
+    padded = xp.permute_dims(xp.reshape(kept, (n_coils, kernel, kernel, -1)), (1, 2, 0, 3))
+    pad = xp.zeros((kernel, size - kernel, *padded.shape[2:]), dtype=padded.dtype, device=padded.device)
+    padded = xp.concat([padded, pad], axis=1)
+    pad = xp.zeros((size - kernel, size, *padded.shape[2:]), dtype=padded.dtype, device=padded.device)
+    padded = xp.concat([padded, pad], axis=0)
+    spectrum = xp.fft.ifftn(padded, axes=(0, 1)) * size**2
     return spectrum @ xp.conj(xp.matrix_transpose(spectrum)) / kernel**2
 
 

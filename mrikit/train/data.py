@@ -15,6 +15,7 @@ from mrikit.physics.phantom import phase
 
 DARK = 0.05  # images less bright than this share of their volume's brightest show air alone
 OWN_PHASE = 0.5  # share of draws from complex images that keep their phase
+LARGEST_JUMPS = 10**0.4  # std of the phase from tissue to tissue, in radians
 WOUND_UP = 0.4  # share of simulated phases that are made up to six times as strong: in bodies they turn several times
 
 
@@ -89,7 +90,7 @@ class Images:
         field = phase(shape, rng)
         if rng.random() < WOUND_UP:
             field = field * np.exp(rng.uniform(0, np.log(6)))
-        return image * np.exp(1j * (field + tissue_phase(image, rng)))
+        return image * np.exp(1j * (field + tissue_phase(image, rng, LARGEST_JUMPS)))
 
 
 def turns_slowly(image: np.ndarray) -> bool:
@@ -141,17 +142,18 @@ def warp(image: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) ->
     return warped[0] + 1j * warped[1] if np.iscomplexobj(image) else warped[0]
 
 
-def tissue_phase(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def tissue_phase(image: np.ndarray, rng: np.random.Generator, largest: float = 1.0) -> np.ndarray:
     """Phase `(y, x)` in radians that follows the detail of a magnitude image `(y, x)`, bright voxels being about 1.
 
     Tissues differ in susceptibility, chemical shift and flow, so phase is never as smooth as the field: a random
-    curve through the grey values, and a fine texture. In real scans 1 to 10 % of the energy is out of phase with
-    the surroundings; with `phantom.phase` alone it is 0.1 %, which teaches a network to trust phase too much.
+    curve through the grey values, of `largest` radians (std) at most, and a fine texture. In real scans 1 to 10 % of
+    the energy is out of phase with the surroundings; with `phantom.phase` alone it is 0.1 %, which teaches a network to
+    trust phase too much.
     """
     from scipy.ndimage import gaussian_filter
 
     knots = np.linspace(0, 1.2, 7)
-    curve = np.interp(image, knots, rng.normal(0, 10 ** rng.uniform(-1.3, 0.4), len(knots)))
+    curve = np.interp(image, knots, rng.normal(0, 10 ** rng.uniform(-1.3, np.log10(largest)), len(knots)))
     texture = gaussian_filter(rng.standard_normal(image.shape, dtype=np.float32), 10 ** rng.uniform(-0.1, 0.9))
     return curve + 10 ** rng.uniform(-2.0, -0.6) * texture / texture.std()
 

@@ -45,7 +45,8 @@ class Job:
     """A training run around its loop: what it writes, how it begins, and who is told.
 
     out: the weights; `folder` beside them keeps the state of the run, from which `resume` goes on exactly, its losses
-    and the MVUE images of measured scans. force: write over a run that is there. command, licence: for the card.
+    and the MVUE images of measured scans. force: write over a run that is there. device: as torch names it. command,
+    licence: for the card.
     """
 
     out: Path

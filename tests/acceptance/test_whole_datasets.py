@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scans import ROOT, read, save, simulated
+from scans import ROOT, read, save, simulated, small_scans
 
 pytest.importorskip("snakemake")
 pytestmark = pytest.mark.slow
@@ -52,11 +52,7 @@ def batch(start):
 
 @pytest.fixture
 def scans(tmp_path: Path) -> list[str]:
-    """24 small scans."""
-    (tmp_path / "scans").mkdir()
-    for i in range(24):
-        save(tmp_path / "scans" / f"s{i:02d}.npy", simulated(16, 2, 1, seed=i).kspace, "kspace")
-    return [f"scans/s{i:02d}.npy" for i in range(24)]
+    return small_scans(tmp_path)
 
 
 def report(folder: Path) -> list[dict]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scans import ROOT, read, save, simulated
+from scans import ROOT, read, save, simulated, small_scans
 
 import mrikit
 
@@ -102,11 +102,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def scans(tmp_path: Path) -> list[str]:
-    """24 small scans."""
-    (tmp_path / "scans").mkdir()
-    for i in range(24):
-        save(tmp_path / "scans" / f"s{i:02d}.npy", simulated(16, 2, 1, seed=i).kspace, "kspace")
-    return [f"scans/s{i:02d}.npy" for i in range(24)]
+    return small_scans(tmp_path)
 
 
 @pytest.fixture
