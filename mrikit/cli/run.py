@@ -24,6 +24,8 @@ from mrikit.cli.options import Settings, limited_threads
 from mrikit.errors import CannotWriteError, DataError, MrikitError, UsageError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import numpy as np
 
     from mrikit.cli.sinks import Sink
@@ -196,12 +198,17 @@ class Run:
         DataError where numbers of slices differ or, with `check`, where a slice is not fit for use.
         """
         from mrikit.cli.lockstep import Lockstep
+        from mrikit.cli.overlap import ahead
 
         readers = [None if source is None else self.open(source) for source in sources]
         steps = Lockstep(readers, check=check)
+        slices = iter(steps)
+        # A thread that waits for a pipe could not be stopped, and the stages of a pipe are processes anyway.
+        if len(steps) > 1 and not any(reader.piped for reader in readers if reader is not None):
+            slices = ahead(slices, self._thread())
         with self.console.progress(len(steps), self.command) as bar:
             self._bar = bar
-            for arrays in steps:
+            for arrays in slices:
                 yield arrays
                 bar.advance()
         self._bar = None
@@ -285,6 +292,7 @@ class Run:
         **header: Any,
     ) -> None:
         from mrikit.axes import IMAGES
+        from mrikit.cli.overlap import behind
         from mrikit.cli.sinks import Sink
 
         single = isinstance(out, str)
@@ -305,11 +313,24 @@ class Run:
             )
             for name, its_kind, its_part in zip(outs, kinds, parts, strict=True)
         ]
-        for result in results:
+
+        def put(result: Any) -> None:
             for sink, array in zip(sinks, [result] if single else result, strict=True):
                 if sink is not None:
                     sink.put(array)
+
+        if n_slices is not None and n_slices > 1 and PIPE not in outs:
+            behind(put, results, self._thread())
+        else:
+            for result in results:
+                put(result)
         self._sinks += [sink for sink in sinks if sink is not None]
+
+    def _thread(self) -> Executor:
+        """A thread that ends before any file that is open by now is closed."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        return self._stack.enter_context(ThreadPoolExecutor(1))
 
     def _open_writer(self, name: str, header: Header) -> Writer:
         from mrikit.io import open_writer

@@ -183,10 +183,10 @@ def bench_torchrun(folder: Path, n: int) -> None:
     with open_writer(folder / "images.npy", Header("image", ("slice", "y", "x"), image.shape, image.dtype)) as w:
         w.write(image[0])
         w.finish()
-    config = {"n_unrolls": 2, "features": 16, "levels": 2, "n_cg": 4, "n_start": 10}
+    config = {"n_unrolls": 4, "features": 32, "levels": 3, "n_cg": 4, "n_start": 10}
     (folder / "tiny.json").write_text(json.dumps({"architecture": "flat", "config": config}))
     words = ["unroll-train", "--force", "--quiet", "--threads", "1", "--config", str(folder / "tiny.json")]
-    words += ["--per-scan", "1", "--crop", "24", "--steps", "50", "--save-every", "10", str(folder / "images.npy")]
+    words += ["--per-scan", "4", "--crop", "48", "--steps", "50", "--save-every", "10", str(folder / "images.npy")]
     pair = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mrikit"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
 

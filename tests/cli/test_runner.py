@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from running import Mrikit, Shell
 
+from mrikit.cli import lockstep, sinks
 from mrikit.errors import DataError
 from mrikit.io import Geometry, Header, Reader, open_reader, open_writer
 
@@ -362,3 +364,28 @@ def test_data_is_not_written_to_a_terminal(scan: Path, monkeypatch: pytest.Monke
         check_outputs(["-"], ["scan.npy"], force=False)
     with pytest.raises(UsageError, match="is the terminal"):
         check_inputs(["-"])
+
+
+# beside the work
+
+
+@pytest.mark.parametrize(("source", "beside"), [("scan.npy", True), ("-", False)])
+def test_files_are_read_and_written_beside_the_work_and_pipes_are_not(
+    mrikit: Mrikit, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, beside: bool
+) -> None:
+    threads: dict[str, set[str]] = {"read": set(), "write": set()}
+
+    def noting(what: str, function: Callable[..., object]) -> Callable[..., object]:
+        def note(*args: object) -> object:
+            threads[what].add(threading.current_thread().name)
+            return function(*args)
+
+        return note
+
+    monkeypatch.setattr(lockstep, "check_input", noting("read", lockstep.check_input))
+    monkeypatch.setattr(sinks, "check_result", noting("write", sinks.check_result))
+    given = {} if beside else {"stdin": scan.read_bytes()}
+    out = "rss.npy" if beside else "-"
+
+    assert mrikit("rss", source, out, **given).code == 0
+    assert all((names == {"MainThread"}) is not beside for names in threads.values())
