@@ -15,6 +15,7 @@ from mrikit.policy.velocity import LineConfig, LineVelocity, PixelConfig, PixelV
 from mrikit.train import config
 from mrikit.unrolled.architectures import ARCHITECTURES
 
+LINE_SAMPLES = 16  # take next to no time
 #: name -> its settings and what they build
 VELOCITIES: dict[str, tuple[Any, Any]] = {
     "lines": (LineConfig, LineVelocity),
@@ -76,8 +77,15 @@ def load_task(model: str, device: str = "cpu") -> Any:
     return MriTask.of(model).to(device)
 
 
-def load_policy(model: str, device: str = "cpu", solver: str = "euler", n_steps: int = STEPS) -> FlowPolicy:
-    """The policy of a default model's name or of a weights file, ready on `device`; solver, n_steps: of its flow."""
+def load_policy(
+    model: str, device: str = "cpu", solver: str = "euler", n_steps: int = STEPS, samples: int | None = None
+) -> FlowPolicy:
+    """The policy of a default model's name or of a weights file, ready on `device`.
+
+    solver, n_steps: of its flow. samples: as `FlowPolicy` has them, by default `LINE_SAMPLES` of lines and one of
+    pixels.
+    """
     policy = weights.network(model, build, device)
     policy.solver, policy.n_steps = solver, n_steps
+    policy.samples = samples or (LINE_SAMPLES if isinstance(policy.velocity, LineVelocity) else 1)
     return policy

@@ -72,3 +72,9 @@ def pixels(n: int, rate: float) -> Budget:
     if not (math.isfinite(rate) and 0 < rate <= 1):
         raise UsageError(f"a sampling rate is above 0 and 1 at most, not {rate!r}")
     return Budget(n, max(1, round(rate * n)))
+
+
+def rescale(p: Tensor, rho: float) -> Tensor:
+    """Probabilities whose mean is rho: lowered by a factor, or their complements are."""
+    mean = p.mean()
+    return p * rho / mean if mean > rho else 1 - (1 - p) * (1 - rho) / (1 - mean)

@@ -22,6 +22,7 @@ from mrikit.policy.velocity import Velocity
 from mrikit.train.loop import Recipe, State, fit
 
 Items = Callable[[range], Generator[Any, None, None]]  # the items of these numbers, each a batch
+N_USUAL = 16  # batches whose target masks are the usual ones
 Rival = TypeVar("Rival", Loupe, Logits, ActiveDps)
 
 
@@ -86,10 +87,15 @@ def train_flow(
     by_task = objective.target == "learned"
     learned = learn_target(frozen, items, recipe, folder / "target", velocity, resume=resume) if by_task else None
 
+    @torch.no_grad()
+    def targets(item: Item) -> Tensor:
+        wanted = target_logits(item, frozen, objective, learned)
+        return draw(wanted.repeat(objective.draws, 1), item.budget)
+
+    velocity.usual.copy_(torch.cat([targets(item) for item in items(range(N_USUAL))]).mean(dim=0))
+
     def loss(model: Any, item: Item) -> tuple[Tensor, dict[str, float]]:
-        with torch.no_grad():
-            wanted = target_logits(item, frozen, objective, learned)
-            target = draw(wanted.repeat(objective.draws, 1), item.budget)
+        target = targets(item)
         parts = losses(model.velocity, item, target, frozen, objective)
         weighed = model.weighting(torch.stack(list(parts.values())))
         return weighed, {name: float(value.detach()) for name, value in parts.items()}

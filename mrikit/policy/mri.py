@@ -170,8 +170,8 @@ def hidden_layers(network: Network) -> list[nn.Module]:
 
 
 def operator(item: Slices, mask: Tensor) -> Sense:
-    """A with soft masks `(batch, x)`, for the full k-space; its adjoint has them twice."""
-    return Sense(item.maps, mask[:, None, None].square(), axes=(-1,))
+    """A with soft masks `(batch, x)`, for the full k-space; A^H A has them once, so that lines at 0 have a gradient."""
+    return Sense(item.maps, mask[:, None, None], axes=(-1,))
 
 
 def problem(item: Slices, mask: Tensor) -> Problem:

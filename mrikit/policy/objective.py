@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from mrikit.policy.flow import marginal, matching_loss, path
 from mrikit.policy.gate import gate, straight_through, top_k
 from mrikit.policy.targets import TARGETS
-from mrikit.policy.task import Item, Task
+from mrikit.policy.task import Item, Task, repeated
 from mrikit.policy.velocity import Velocity
 from mrikit.policy.weighting import Weighting
 from mrikit.train.config import Settings
@@ -74,10 +73,3 @@ def losses(velocity: Velocity, item: Item, target: Tensor, task: Task, objective
     if objective.straight_through:
         mask = straight_through(top_k(x, item.budget), mask)
     return found | task.losses(item, mask)
-
-
-def repeated(condition: Any, times: int) -> Any:
-    """What a task sees of a batch, so many times over."""
-    if isinstance(condition, list):
-        return [repeated(each, times) for each in condition]
-    return condition.repeat(times, *[1] * (condition.ndim - 1))

@@ -20,21 +20,21 @@ NAME = "policy-"  # of default policies, before their lines
 
 
 def line_scores(
-    policy: FlowPolicy, kspace: np.ndarray, budget: Budget, *, samples: int = 1, seed: int = 0, index: int = 0
+    policy: FlowPolicy, kspace: np.ndarray, budget: Budget, *, seed: int = 0, index: int = 0
 ) -> torch.Tensor:
     """Scores `(x,)` of the lines of one slice of k-space `(coil, y, x)`, of which the LF band alone is looked at.
 
-    samples: so many flows, each from noise of its own, are averaged. index: of the slice, which has its own noise.
+    index: of the slice, which has its own noise.
     """
     if not isinstance(policy.task, MriTask):
         raise UsageError("this policy chooses the pixels of images, not the lines of a scan")
     n = policy.velocity.config.n
-    noise = generator(seed, "policy/propose", index).standard_normal((samples, n), dtype=np.float32)
+    noise = generator(seed, "policy/propose", index).standard_normal((policy.samples, 1, n), dtype=np.float32)
     device = next(policy.parameters()).device
     with torch.no_grad():
         condition = policy.task.condition(slices([kspace], budget).to(str(device)))
-        scores = policy.scores(condition.expand(samples, -1), budget.rate, torch.from_numpy(noise).to(device))
-    return resize(scores, budget.n).mean(dim=0)
+        scores = policy.scores(condition, budget.rate, torch.from_numpy(noise).to(device))
+    return resize(scores, budget.n)[0]
 
 
 def propose(
@@ -43,27 +43,24 @@ def propose(
     accel: float,
     *,
     n_low: int | None = None,
-    samples: int = 1,
     seed: int = 0,
     per_slice: bool = False,
 ) -> np.ndarray:
     """The mask of exactly round(N / accel) lines for k-space `(coil, y, x)`, or one for several slices: bool `(x,)`.
 
     per_slice: one mask a slice, `(slice, x)`; else the scores of all slices are averaged. n_low: lines of the LF band,
-    by default those of `budget.lines`. samples: see `line_scores`. The same seed gives the same mask.
+    by default those of `budget.lines`. The same seed gives the same mask.
 
     Raises UsageError for an acceleration that cannot be, DataError for a scan that is narrower than the LF band and
     one line, or does not hold that band.
     """
-    if samples < 1:
-        raise UsageError(f"--samples {samples}: expected 1 or more")
     slices_ = [kspace] if isinstance(kspace, np.ndarray) and kspace.ndim == 3 else kspace
     scores = []
     for i, one in enumerate(slices_):
         if one.ndim != 3:
             raise DataError(f"a slice of k-space has axes (coil, y, x), found {one.ndim} axes")
         budget = lines(one.shape[-1], accel, n_low)
-        scores.append(line_scores(policy, one, budget, samples=samples, seed=seed, index=i))
+        scores.append(line_scores(policy, one, budget, seed=seed, index=i))
     together = torch.stack(scores) if per_slice else torch.stack(scores).mean(dim=0, keepdim=True)
     masks = top_k(together, budget).bool().cpu().numpy()
     return masks if per_slice else masks[0]

@@ -87,3 +87,10 @@ Policy = Callable[[Any], Tensor]  # masks `(batch, n)` of an item, exactly of it
 def total(losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
     """The sum of losses, and each as a number: what the training loop asks for."""
     return torch.stack(list(losses.values())).sum(), {name: float(value.detach()) for name, value in losses.items()}
+
+
+def repeated(condition: Any, times: int) -> Any:
+    """What a task sees of a batch, so many times over."""
+    if isinstance(condition, list):
+        return [repeated(each, times) for each in condition]
+    return condition.repeat(times, *[1] * (condition.ndim - 1))

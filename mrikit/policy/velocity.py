@@ -2,7 +2,7 @@
 
 Beside the time both are told the rate K / N that the budget allows, so that one policy serves several. What they learn
 is how masks differ from Gaussian noise of their mean and variance, whose velocity is known: a plain network spends its
-first thousands of steps on that.
+first thousands of steps on that. The mean is `usual` `(n,)`, how often target masks take each place, set to the rate.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from mrikit.nets.feature_unet import FeatureUNet
 from mrikit.nets.mlp import Mlp, sinusoids
+from mrikit.policy.budget import rescale
 from mrikit.train.config import Settings
 
 N_TIME, N_RATE = 64, 64
@@ -42,10 +43,13 @@ class LineVelocity(nn.Module):
         self.config = config
         n_in = config.n + config.n_features + N_TIME + N_RATE
         self.mlp = Mlp(n_in, config.n, width=config.width, depth=config.depth)
+        self.usual: Tensor
+        self.register_buffer("usual", torch.full((config.n,), 0.5))
 
     def forward(self, x: Tensor, t: Tensor, condition: Tensor, rate: float) -> Tensor:
         told = sinusoids(torch.full_like(t, rate), N_RATE)
-        return gaussian(x, t, rate) + self.mlp(torch.cat([x, condition, sinusoids(t, N_TIME), told], dim=1))
+        own = self.mlp(torch.cat([x, condition, sinusoids(t, N_TIME), told], dim=1))
+        return gaussian(x, t, rescale(self.usual, rate)) + own
 
 
 @dataclass(frozen=True)
@@ -74,23 +78,25 @@ class PixelVelocity(nn.Module):
         self.config = config
         widths = tuple(config.features * 2**i for i in range(4))
         self.unet = FeatureUNet(1, 1, widths=widths, guided=True, n_embedding=N_TIME + N_RATE)
+        self.usual: Tensor
+        self.register_buffer("usual", torch.full((config.n,), 0.5))
 
     def forward(self, x: Tensor, t: Tensor, condition: list[Tensor], rate: float) -> Tensor:
         told = torch.cat([sinusoids(t, N_TIME), sinusoids(torch.full_like(t, rate), N_RATE)], dim=1)
         image = x.unflatten(1, (1, self.config.n_y, self.config.n_x))
-        return gaussian(x, t, rate) + self.unet(image, condition, told).flatten(1)
+        return gaussian(x, t, rescale(self.usual, rate)) + self.unet(image, condition, told).flatten(1)
 
 
 Velocity = LineVelocity | PixelVelocity
 
 
-def gaussian(x: Tensor, t: Tensor, rate: float) -> Tensor:
-    """E[m - x_0 | x_t = x], were the places of a mask m independent and N(p, p (1 - p)), where p is `rate`.
+def gaussian(x: Tensor, t: Tensor, p: Tensor) -> Tensor:
+    """E[m - x_0 | x_t = x], were the places of a mask m independent and N(p, p (1 - p)), with `p` `(n,)`.
 
     p + (t v - (1 - t)) / ((1 - t)^2 + t^2 v) (x - t p), with v = p (1 - p).
     """
-    v, t = max(rate * (1 - rate), 1e-3), t[:, None]
-    return rate + (t * v - (1 - t)) / ((1 - t) ** 2 + t**2 * v) * (x - t * rate)
+    v, t = (p * (1 - p)).clamp_min(1e-3), t[:, None]
+    return p + (t * v - (1 - t)) / ((1 - t) ** 2 + t**2 * v) * (x - t * p)
 
 
 def resize(scores: Tensor, n: int) -> Tensor:

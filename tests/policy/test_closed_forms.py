@@ -57,7 +57,9 @@ def test_loupe_and_dps_find_the_best_mask(tmp_path, make):
 
 def test_the_flow_finds_the_best_mask(tmp_path):
     task = one_class()
-    masks = drawn(flow_policy(task, tmp_path, Objective(losses="task")), task)
+    policy = flow_policy(task, tmp_path, Objective(losses="task"))
+    assert float(policy.velocity.usual.sum()) == pytest.approx(task.budget.kept)  # of masks by energy
+    masks = drawn(policy, task)
     assert (masks == task.best()).all(dim=1).float().mean() > 0.9
     assert mean_error(task, masks) < 1.02 * task.expected(task.best())
 

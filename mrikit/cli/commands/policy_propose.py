@@ -28,7 +28,7 @@ def policy_propose(
         float | None,
         typer.Option(help="Lines / measured lines; the policy's own by default.", min=1, show_default=False),
     ] = None,
-    samples: Annotated[int, typer.Option(metavar="K", help="Flows that are averaged.", min=1)] = 1,
+    samples: Annotated[int, typer.Option(metavar="K", help="Flows that are averaged.", min=1)] = 16,
     solver: Annotated[Literal["euler", "rk4"], typer.Option(metavar="NAME", help="euler or rk4.")] = "euler",
     steps: Annotated[int, typer.Option(help="Steps of the solver.", min=1)] = 20,
     per_slice: Annotated[bool, typer.Option("--per-slice", help="One mask a slice, with axes (slice, x).")] = False,
@@ -45,9 +45,9 @@ def policy_propose(
     scan = run.open(in_, "kspace")
     model = policy or nearest(scan.header.shape[-1])
     asked = accel or trained_for(model)[0]
-    network = load_policy(model, run.device, solver, steps)
+    network = load_policy(model, run.device, solver, steps, samples)
     volume = (arrays[0] for arrays in run.slices([scan]))
-    masks = propose(network, volume, asked, samples=samples, seed=run.seed, per_slice=per_slice)
+    masks = propose(network, volume, asked, seed=run.seed, per_slice=per_slice)
     run.write(masks, out, "mask", sliced=per_slice)
     kept, n = int(masks.sum(axis=-1).max()), masks.shape[-1]
     run.note(

@@ -8,16 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mrikit.policy.budget import rescale
 from mrikit.policy.gate import top_k
 from mrikit.policy.task import Item
 
 SLOPE, STEEPNESS = 5.0, 12.0
-
-
-def rescale(p: Tensor, rho: float) -> Tensor:
-    """Probabilities whose mean is rho: lowered by a factor, or their complements are."""
-    mean = p.mean()
-    return p * rho / mean if mean > rho else 1 - (1 - p) * (1 - rho) / (1 - mean)
 
 
 class Loupe(nn.Module):
