@@ -151,12 +151,13 @@ def quality_of_states(lines: dict[str, np.ndarray]) -> Figure:
 
 
 def style(i: int) -> dict[str, Any]:
-    """Colour, marker and stroke of line `i`; no two of the first 21 are alike."""
+    """Colour, marker and stroke of line `i`; no two of the first 21 are alike, even where a line is one point."""
     n = len(COLOURS)
     return {
         "color": COLOURS[i % n],
         "marker": MARKERS[i % n],
         "markersize": 5,
+        "fillstyle": ("full", "none", "left")[i // n % 3],
         "linestyle": ("-", "--", ":")[i // n % 3],
     }
 

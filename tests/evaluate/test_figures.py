@@ -12,6 +12,7 @@ from mrikit.evaluate.figures import (
     montage,
     parse_slices,
     save,
+    style,
     training,
 )  # fmt: skip
 from mrikit.evaluate.metrics import by_state, metrics
@@ -105,3 +106,8 @@ def test_training_draws_what_there_is_to_see(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["loss.png"]
     training(tmp_path, [{"step": 1, "loss": 1.0}], {"reference": image, "start": image, "result": image})
     assert {path.name for path in tmp_path.iterdir()} == {"loss.png", "validation.png"}
+
+
+def test_the_points_of_methods_can_be_told_apart_without_their_lines():
+    points = [tuple(style(i)[key] for key in ("color", "marker", "fillstyle")) for i in range(21)]
+    assert len(set(points)) == 21
