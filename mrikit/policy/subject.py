@@ -217,11 +217,19 @@ def subject(
 
 
 def objective(
-    kind: str, *, target: str | None = None, gate: tuple[float, float] | None = None, **more: Any
+    kind: str,
+    *,
+    target: str | None = None,
+    gate: tuple[float, float] | None = None,
+    losses: str | None = None,
+    **more: Any,
 ) -> Objective:
-    """The objective for a subject of that kind, in which what is None is as in the paper, but for `DRAWS`."""
+    """The objective for a subject of that kind. What is None is as in the paper, but for lines, where the task's loss
+    alone gives better masks, and for `DRAWS`.
+    """
     usual = PICTURES.get(kind)
     steepness, power = gate or (usual.gate if usual else (20.0, 2.0))
     draws = 1 if usual else DRAWS
     chosen = target or (usual.target if usual else "energy")
-    return Objective(target=chosen, steepness=steepness, power=power, draws=draws, **more)
+    learn_by = losses or ("both" if usual else "task")
+    return Objective(losses=learn_by, target=chosen, steepness=steepness, power=power, draws=draws, **more)

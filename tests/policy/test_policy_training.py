@@ -111,6 +111,8 @@ def test_a_task_model_is_taken_from_a_policy_or_from_an_unrolled_network(heads, 
 def test_the_objective_decides_what_is_learned_by(heads, trained, tmp_path):
     out, _ = trained
     assert subject_objective("mri").draws > 1 == subject_objective("image").draws
+    assert [subject_objective(kind).losses for kind in ("mri", "image")] == ["task", "both"]
+    assert subject_objective("mri", losses="both").losses == "both"
     for losses, expected in (("flow", {"flow"}), ("task", {"l1", "dissimilarity"})):
         path = tmp_path / f"{losses}.safetensors"
         policy_train(heads, Job(path), recipe=SHORT, task_model=str(out), objective=Objective(losses=losses, draws=3))
@@ -144,7 +146,7 @@ def test_proposals_resize_to_other_numbers_of_lines(trained, width, accel):
     _, policy = trained
     budget = lines(width, accel, 4)
     kspace = SliceStream(Images([], [], 1.0), [budget], 16, batch=1)[0].kspace[0].numpy()
-    mask = propose(policy, kspace, accel, n_low=4, samples=3)
+    mask = propose(policy, kspace, accel, n_low=4)
     assert mask.shape == (width,) and mask.sum() == round(width / accel)
 
 
@@ -168,8 +170,6 @@ def test_what_cannot_be_proposed_is_said(trained, scan):
         propose(policy, scan[..., 14:18], 1, n_low=4)
     with pytest.raises(DataError, match="2 of the 4 low-frequency lines hold nothing"):
         propose(policy, np.where(np.arange(32) < 16, scan, 0), 4, n_low=4)
-    with pytest.raises(UsageError, match="--samples 0"):
-        propose(policy, scan, 4, samples=0)
     with pytest.raises(DataError, match="found 1 axes"):
         propose(policy, scan[0, 0], 4)
 

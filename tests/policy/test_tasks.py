@@ -54,15 +54,21 @@ def test_a_batch_of_slices_depends_on_its_number_alone(item):
     assert np.quantile(np.abs(image), SCALE_QUANTILE, axis=(-2, -1)) == pytest.approx(1, abs=1e-3)
 
 
-def test_a_soft_mask_enters_the_operator_and_its_adjoint(item):
+def test_a_soft_mask_weighs_the_samples_once(item):
     torch.manual_seed(0)
     m = torch.rand(2, 32)
     x = torch.randn_like(item.target)
     full = operator(item, torch.ones(2, 32))
-    masked = m[:, None, None] * full.forward(x)
-    assert torch.allclose(operator(item, m).normal(x), full.adjoint(m[:, None, None] * masked), atol=1e-5)
-    measured = m[:, None, None] * item.kspace
-    assert torch.allclose(problem(item, m).rhs, full.adjoint(m[:, None, None] * measured), atol=1e-5)
+    weighed = m[:, None, None] * full.forward(x)
+    assert torch.allclose(operator(item, m).normal(x), full.adjoint(weighed), atol=1e-5)
+    assert torch.allclose(problem(item, m).rhs, full.adjoint(m[:, None, None] * item.kspace), atol=1e-5)
+
+
+def test_a_line_that_is_not_taken_has_a_gradient(item):
+    mask = any_density(32)(item).requires_grad_()
+    task = MriTask(MriConfig(network={"n_unrolls": 1, "n_cg": 2, "features": 4, "n_blocks": 3}))
+    (slope,) = torch.autograd.grad(sum(task.losses(item, mask).values()), mask)
+    assert (slope[mask == 0] != 0).all()
 
 
 def test_a_hard_mask_is_the_problem_of_any_other_scan(item):

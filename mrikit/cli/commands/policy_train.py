@@ -81,8 +81,11 @@ def policy_train(
         bool, typer.Option("--straight-through", help="Show the task model exact masks, with the gate's gradient.")
     ] = False,
     learn_by: Annotated[
-        Literal["both", "flow", "task"], typer.Option(metavar="NAME", help="both, or one loss alone: flow or task.")
-    ] = "both",
+        Literal["both", "flow", "task"] | None,
+        typer.Option(
+            metavar="NAME", help="One loss alone, flow or task, or both; of lines task by default.", show_default=False
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(help="Training steps of the flow.", min=1)] = 1000,
     task_steps: Annotated[int, typer.Option(help="Training steps of the task model before it.", min=1)] = 1000,
     batch: Annotated[
@@ -101,8 +104,9 @@ def policy_train(
 
     First a task model is trained on random masks and frozen: a MoDL that reconstructs, or for pictures a U-Net and a
     classifier. Then a flow learns to lead from noise to masks, by what the task model sees of the low frequencies, or
-    of a first random sample; it minimises the flow's loss to target masks and the task's own through a soft mask.
-    Budgets are exact: round(N / accel) lines, the low-frequency band of 8 % up to R = 6, else 4 %, included.
+    of a first random sample; it minimises the task's loss through a soft mask and, of pictures, its own to target
+    masks as well. Budgets are exact: round(N / accel) lines, the low-frequency band of 8 % up to R = 6, else 4 %,
+    included.
 
     Of pictures the first 80 % are learned from, and `policy compare` takes the last tenth. POLICY.run beside the
     weights keeps the state of the run, loss.jsonl and loss.png, its folder task those of the task model. SIGTERM and
