@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from quality import BART, Cache, Cell, Scan, Trial, scans, score, trial
 
+from mrikit.errors import ResultError
 from mrikit.physics.scan import prepare
 from mrikit.score.calibration import calibrate
 from mrikit.score.moments import Moments
@@ -123,7 +124,12 @@ def cost(rows: Rows, scan: Scan, prior: str, samples: int) -> str:
         "|---" * 7 + "|",
     ]
     for name, plan in plans.items():
-        row = rows.get(f"{scan.name} {name} {prior}", lambda plan=plan: posterior(task, plan)[1])
+        try:
+            row = rows.get(f"{scan.name} {name} {prior}", lambda plan=plan: posterior(task, plan)[1])
+        except ResultError as error:
+            lines.append(f"| {name} | {plan.n_samples} | {plan.calls} | {error} | | | |")
+            print(lines[-1], flush=True)
+            continue
         within = ", ".join(f"{c:.0%}" for c in row.get("coverage", ()))
         lines.append(
             f"| {name} | {row['samples']} | {row['calls']} | {row['psnr']:.2f} ({row['ssim']:.3f}) "
