@@ -1,4 +1,7 @@
-"""Reading and writing beside the computing, in a thread each: one slice ahead of it, one behind."""
+"""Reading and writing beside the computing, in a thread each: one slice ahead of it, one behind.
+
+Slices are let go of before the next is waited for; a name that still held one would cost the memory of one more.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ def ahead(items: Iterator[T], thread: Executor) -> Iterator[T]:
     while (item := coming.result()) is not _END:
         coming = thread.submit(next, items, _END)
         yield item
+        del item
 
 
 def behind(put: Callable[[T], object], items: Iterable[T], thread: Executor) -> None:
@@ -26,6 +30,7 @@ def behind(put: Callable[[T], object], items: Iterable[T], thread: Executor) -> 
             if last is not None:
                 last.result()
             last = thread.submit(put, item)
+            del item
         if last is not None:
             last.result()
     finally:

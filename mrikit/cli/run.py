@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from operator import itemgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -191,25 +192,27 @@ class Run:
             check_input(reader, i, one)
         return array
 
-    def slices(self, sources: Sequence[Source], *, check: bool = True) -> Iterator[tuple[Any, ...]]:
+    def slices(self, sources: Sequence[Source], *, check: bool = True, ahead: bool = True) -> Iterator[tuple[Any, ...]]:
         """Yield the same slice of every source, in lock step, with progress.
 
-        A source without slice axis, or a mask with one slice, is repeated; None gives None. Raises
-        DataError where numbers of slices differ or, with `check`, where a slice is not fit for use.
+        A source without slice axis, or a mask with one slice, is repeated; None gives None. ahead: the next slice of
+        files is read in the meantime. Raises DataError where numbers of slices differ or, with `check`, where a slice
+        is not fit for use.
         """
+        from mrikit.cli import overlap
         from mrikit.cli.lockstep import Lockstep
-        from mrikit.cli.overlap import ahead
 
         readers = [None if source is None else self.open(source) for source in sources]
         steps = Lockstep(readers, check=check)
         slices = iter(steps)
         # A thread that waits for a pipe could not be stopped, and the stages of a pipe are processes anyway.
-        if len(steps) > 1 and not any(reader.piped for reader in readers if reader is not None):
-            slices = ahead(slices, self._thread())
+        if ahead and len(steps) > 1 and not any(reader.piped for reader in readers if reader is not None):
+            slices = overlap.ahead(slices, self._thread())
         with self.console.progress(len(steps), self.command) as bar:
             self._bar = bar
             for arrays in slices:
                 yield arrays
+                del arrays  # before the next is waited for
                 bar.advance()
         self._bar = None
 
@@ -265,7 +268,7 @@ class Run:
         """Write a volume as it is, unchecked and not moved to any device, in the format of `out`."""
         reader = self.open(source)
         header = reader.header
-        slices = (arrays[0] for arrays in self.slices([reader], check=False))
+        slices = map(itemgetter(0), self.slices([reader], check=False, ahead=False))
         n_slices = header.n_slices if header.sliced else None
         more = {"geometry": header.geometry, "units": header.units, "mask": header.mask}
         self._write(slices, n_slices, out, header.kind, part=part, check=False, **more)
@@ -292,7 +295,7 @@ class Run:
         **header: Any,
     ) -> None:
         from mrikit.axes import IMAGES
-        from mrikit.cli.overlap import behind
+        from mrikit.cli import overlap
         from mrikit.cli.sinks import Sink
 
         single = isinstance(out, str)
@@ -320,7 +323,7 @@ class Run:
                     sink.put(array)
 
         if n_slices is not None and n_slices > 1 and PIPE not in outs:
-            behind(put, results, self._thread())
+            overlap.behind(put, results, self._thread())
         else:
             for result in results:
                 put(result)
