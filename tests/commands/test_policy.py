@@ -83,7 +83,7 @@ def test_the_same_seed_is_the_same_policy_and_task_models_are_reused(policy: Pat
     training = json.loads(policy.with_name("other.json").read_text())["training"]
     assert (training["accel"], training["coils"]) == ([3.0, 4.0], [1, 2])
     assert training["objective"] == {
-        "losses": "both", "target": "energy", "gamma": 2.0, "steepness": 10.0, "power": 1.0, "straight_through": True,
+        "losses": "task", "target": "energy", "gamma": 2.0, "steepness": 10.0, "power": 1.0, "straight_through": True,
         "draws": 16,
     }  # fmt: skip
 
