@@ -1,4 +1,4 @@
-"""Reading and writing beside the computing, in a thread each: one slice ahead of it, one behind.
+"""Reading and writing beside the computing: one slice ahead of it, one behind.
 
 Slices are let go of before the next is waited for; a name that still held one would cost the memory of one more.
 """

@@ -6,6 +6,7 @@ checks, progress, history, timing and cleaning up are done here.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import sys
@@ -74,6 +75,7 @@ class Run:
         self._slice: int | None = None
         self._bar: Progress | None = None
         self._afterwards: list[Callable[[], None]] = []
+        self._beside: Executor | None = None
         self._stack = ExitStack()
         self._start = time.monotonic()
 
@@ -251,8 +253,9 @@ class Run:
                 arrays = tuple(None if array is None else to_device(array, device) for array in arrays)
             return function(*arrays)
 
-        steps = enumerate(self.slices(readers, check=check))
-        results = (compute(i, arrays) for i, arrays in steps)
+        # Neither keeps the slices of the last step while it waits for the next, as a loop's name would.
+        slices = self.slices(readers, check=check, ahead=kind != "kspace")  # one of which is large, and soon computed
+        results = map(compute, itertools.count(), slices)
         first = next(reader for reader in readers if reader is not None)
         header = {"geometry": first.header.geometry} | header
         self._write(results, n_slices, out, kind, check=check, **header)
@@ -330,10 +333,12 @@ class Run:
         self._sinks += [sink for sink in sinks if sink is not None]
 
     def _thread(self) -> Executor:
-        """A thread that ends before any file that is open by now is closed."""
+        """The thread that reads and writes files beside the computing: one for both, so that slices do not pile up."""
         from concurrent.futures import ThreadPoolExecutor
 
-        return self._stack.enter_context(ThreadPoolExecutor(1))
+        if self._beside is None:
+            self._beside = ThreadPoolExecutor(1)
+        return self._beside
 
     def _open_writer(self, name: str, header: Header) -> Writer:
         from mrikit.io import open_writer
@@ -377,6 +382,8 @@ class Run:
                 self._finish()
                 self._report()
         finally:
+            if self._beside is not None:
+                self._beside.shutdown()  # before the files that it reads and writes are closed
             self._stack.close()
         if error is not None and (better := self._better(error)) is not None:
             raise better from error

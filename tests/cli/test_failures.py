@@ -138,7 +138,11 @@ def test_a_signal_in_the_middle_of_a_stream_leaves_nothing_behind(
     tmp_path: Path, scan: Path, number: int, code: int
 ) -> None:
     process = start_slow(tmp_path)
-    assert len(list(tmp_path.glob(".out.npy.*.part"))) == 1
+    for _ in range(1000):  # the first slice is written while the second is computed
+        if parts := list(tmp_path.glob(".out.npy.*.part")):
+            break
+        time.sleep(0.01)
+    assert len(parts) == 1
     time.sleep(0.05)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
