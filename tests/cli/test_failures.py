@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import dummies
@@ -118,7 +119,10 @@ def test_every_exit_code_of_an_error_class_is_documented() -> None:
 def start_slow(tmp_path: Path) -> subprocess.Popen[str]:
     """`mrikit slow`, in the middle of its stream: one slice is written."""
     words = [sys.executable, str(DUMMIES), "slow", "scan.npy", "out.npy"]
-    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment())
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which what a shell puts in the background ignores
+    process = subprocess.Popen(
+        words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment(), preexec_fn=heard
+    )
     assert process.stderr is not None
     while process.stderr.readline().strip() != "slice 1":
         assert process.poll() is None
