@@ -253,8 +253,9 @@ class Run:
                 arrays = tuple(None if array is None else to_device(array, device) for array in arrays)
             return function(*arrays)
 
-        # Neither keeps the slices of the last step while it waits for the next, as a loop's name would.
-        slices = self.slices(readers, check=check, ahead=kind != "kspace")  # one of which is large, and soon computed
+        # k-space made of k-space is as large, and soon computed: reading ahead would cost memory and gain no time.
+        slices = self.slices(readers, check=check, ahead=kind != "kspace")
+        # A map lets go of the last slices while it waits for the next, which a loop's name would hold.
         results = map(compute, itertools.count(), slices)
         first = next(reader for reader in readers if reader is not None)
         header = {"geometry": first.header.geometry} | header

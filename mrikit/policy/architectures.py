@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mrikit import weights
-from mrikit.errors import DataError
+from mrikit.errors import DataError, UsageError
 from mrikit.policy.flow import STEPS
 from mrikit.policy.images import ImageConfig, ImageTask
 from mrikit.policy.model import FlowPolicy
@@ -83,8 +83,10 @@ def load_policy(
     """The policy of a default model's name or of a weights file, ready on `device`.
 
     solver, n_steps: of its flow. samples: as `FlowPolicy` has them, by default `LINE_SAMPLES` of lines and one of
-    pixels.
+    pixels. Raises UsageError for none.
     """
+    if samples is not None and samples < 1:
+        raise UsageError(f"--samples {samples}: expected 1 or more")
     policy = weights.network(model, build, device)
     policy.solver, policy.n_steps = solver, n_steps
     policy.samples = samples or (LINE_SAMPLES if isinstance(policy.velocity, LineVelocity) else 1)

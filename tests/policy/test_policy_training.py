@@ -170,6 +170,8 @@ def test_what_cannot_be_proposed_is_said(trained, scan):
         propose(policy, scan[..., 14:18], 1, n_low=4)
     with pytest.raises(DataError, match="2 of the 4 low-frequency lines hold nothing"):
         propose(policy, np.where(np.arange(32) < 16, scan, 0), 4, n_low=4)
+    with pytest.raises(UsageError, match="--samples 0"):
+        load_policy("policy-128", samples=0)
     with pytest.raises(DataError, match="found 1 axes"):
         propose(policy, scan[0, 0], 4)
 
