@@ -9,6 +9,10 @@ scan look like. At every voxel r the coil sensitivities are an eigenvector, of e
 G is a trigonometric polynomial of degree kernel - 1, so its samples on a (2 kernel - 1)^2 grid hold all of
 it, and two small matrix products evaluate it anywhere. The dominant eigenvector varies slowly: it is found by
 power iteration on a coarse grid, interpolated, and polished by two more iterations at every voxel.
+
+Such maps are the same at opposite edges of the field of view, which those of real coils are not. Where the object
+reaches the edges, they are wrong for a tenth of the field. Along an axis that is fully sampled the image is known to
+its edges, so that it can be set into a larger field, in which maps have a `margin` to come back in.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from mrikit.physics.sampling import acquired_plane, calibration_extent, centre
 COARSE_ITERS = 30
 FINE_ITERS = 2
 BLOCK_BYTES = 8 * 2**20
+MARGIN = 0.25  # of methods that calibrate themselves
 
 Block = tuple[slice, Array, Array]  #: rows, their eigenvectors and eigenvalues
 
@@ -38,6 +43,7 @@ def espirit(
     threshold: float = 0.001,
     crop: float = 0.8,
     keep: float = 0.05,
+    margin: float = 0.0,
     sets: int = 1,
 ) -> Array:
     """Coil maps `(..., coil, y, x)` of k-space `(..., coil, y, x)`, or `(..., set, coil, y, x)` for sets > 1.
@@ -46,7 +52,9 @@ def espirit(
     kernel: side of the k-space kernel. threshold: singular values kept, as in BART: s_j^2 / s_0^2.
     crop: voxels whose eigenvalue is not above it get zero maps. keep: but not those that the calibration data
     shows brighter than this share of the brightest; 1 leaves it to the eigenvalue alone, as in BART. From few
-    lines, eigenvalues are low in parts of the object too, which would be lost. sets: how many eigenvectors.
+    lines, eigenvalues are low in parts of the object too, which would be lost. margin: share by which the field of
+    view is enlarged along axes that are fully sampled; 0, as in BART, has maps that are the same at opposite edges.
+    sets: how many eigenvectors.
 
     In the support sum_c |maps_c|^2 = 1, and the phase is that of the calibration data's first principal
     component. Raises DataError where the calibration region is too small for the kernel or is empty.
@@ -54,21 +62,24 @@ def espirit(
     xp = namespace(kspace)
     if kspace.ndim > 3:
         options: dict[str, Any] = {
-            "calib": calib, "kernel": kernel, "threshold": threshold, "crop": crop, "keep": keep, "sets": sets
+            "calib": calib, "kernel": kernel, "threshold": threshold, "crop": crop, "keep": keep,
+            "margin": margin, "sets": sets,
         }  # fmt: skip
         return xp.stack([espirit(kspace[i, ...], **options) for i in range(kspace.shape[0])])
     n_coils, n_y, n_x = kspace.shape
     if not 1 <= sets <= n_coils:
         raise UsageError(f"--sets {sets}: there are {n_coils} coils, so 1 to {n_coils} sets of maps")
-    region = calibration_region(kspace, calib, kernel)
+    shape = n_y, n_x
+    field = enlarged(kspace, margin) if margin else shape
+    region = calibration_region(kspace, calib, kernel, field)
     samples = gram_on_grid(region, kernel, threshold)
     reference = principal_component(region)
     bright = None
     if keep < 1:
-        image = calibration_image(region, n_y, n_x)
+        image = calibration_image(region, shape, field)
         bright = image > keep * xp.max(image)
     maps = xp.empty((sets, n_coils, n_y, n_x), dtype=kspace.dtype, device=kspace.device)
-    blocks = _exact(samples, n_y, n_x, sets) if sets > 1 else _coarse_to_fine(samples, reference, n_y, n_x)
+    blocks = _exact(samples, shape, field, sets) if sets > 1 else _coarse_to_fine(samples, reference, shape, field)
     for rows, vectors, values in blocks:
         support = values[..., 0, :] > crop
         if bright is not None:
@@ -77,8 +88,21 @@ def espirit(
     return maps if sets > 1 else maps[0, ...]
 
 
-def calibration_region(kspace: Array, calib: int | tuple[int, int] | str, kernel: int) -> Array:
-    """The centre of `kspace` `(coil, y, x)` to calibrate on.
+def enlarged(kspace: Array, margin: float) -> tuple[int, int]:
+    """(y, x) voxels of a field of view that is larger by `margin` along the axes that are fully sampled."""
+    from mrikit.arrays import to_numpy
+
+    extent = calibration_extent(acquired_plane(to_numpy(kspace)))
+    n_y, n_x = (
+        math.ceil(n * (1 + margin)) if full == n else n for n, full in zip(kspace.shape[-2:], extent, strict=True)
+    )
+    return n_y, n_x
+
+
+def calibration_region(
+    kspace: Array, calib: int | tuple[int, int] | str, kernel: int, field: tuple[int, int] | None = None
+) -> Array:
+    """The centre of `kspace` `(coil, y, x)` to calibrate on, resampled for a larger `field` of view.
 
     No more than was acquired, whatever is asked.
     `auto` takes up to 24 x 24 of the fully sampled centre. Where that is narrower than 24 along one axis,
@@ -101,11 +125,27 @@ def calibration_region(kspace: Array, calib: int | tuple[int, int] | str, kernel
             f"which needs {kernel + 2} x {kernel + 2}",
             hint="acquire more central lines, take a smaller --kernel (espirit) or give --maps (flat-recon)",
         )
-    region = kspace[:, centre(n_y, size[0]), centre(n_x, size[1])]
     xp = namespace(kspace)
+    wide_y, wide_x = field or (n_y, n_x)
+    region = kspace[:, centre(n_y, size[0]), :] if wide_y == n_y else resample(n_y, wide_y, size[0], kspace) @ kspace
+    if wide_x == n_x:
+        region = region[..., centre(n_x, size[1])]
+    else:
+        region = region @ resample(n_x, wide_x, size[1], kspace).T
     if not bool(xp.any(region != 0)):
         raise DataError("the calibration region holds only zeros", hint="is the centre of k-space at N//2?")
     return region
+
+
+def resample(n: int, wide: int, length: int, like: Array) -> Array:
+    """Matrix `(length, n)`: the central samples of the k-space of an image that is set into `wide` voxels of zeros."""
+    xp = namespace(like)
+    voxels = positions(n, like)
+    index = xp.astype(xp.arange(n, device=like.device) - n // 2, voxels.dtype)
+    own = xp.astype(xp.arange(length, device=like.device) - length // 2, voxels.dtype)
+    angles = 2 * math.pi * n * (own[:, None] / wide) * voxels
+    back = 2 * math.pi * voxels[:, None] * index
+    return (xp.cos(angles) - 1j * xp.sin(angles)) @ (xp.cos(back) + 1j * xp.sin(back)) / n
 
 
 def principal_component(region: Array) -> Array:
@@ -182,11 +222,11 @@ class Polynomial:
         return [slice(first, min(first + step, n_rows)) for first in range(0, n_rows, step)]
 
 
-def positions(n: int, like: Array, step: int = 1) -> Array:
-    """Every `step`-th voxel's place as a fraction of the field of view, the last voxel included."""
+def positions(n: int, like: Array, step: int = 1, field: int = 0) -> Array:
+    """Every `step`-th voxel's place, the last voxel included, as a fraction of `field` voxels, by default of all n."""
     xp = namespace(like)
     index = xp.arange(0, n + step - 1, step, device=like.device)
-    return xp.astype(index - n // 2, xp.real(like).dtype) / n
+    return xp.astype(index - n // 2, xp.real(like).dtype) / (field or n)
 
 
 def power_iteration(gram: Array, vectors: Array, n_iters: int) -> tuple[Array, Array]:
@@ -208,11 +248,15 @@ def _norm(vectors: Array) -> Array:
     return xp.sqrt(energy) + xp.finfo(energy.dtype).smallest_normal
 
 
-def _coarse_to_fine(samples: Array, reference: Array, n_y: int, n_x: int) -> Iterator[Block]:
+def _coarse_to_fine(
+    samples: Array, reference: Array, shape: tuple[int, int], field: tuple[int, int]
+) -> Iterator[Block]:
     """Vectors `(row, x, coil, 1)` and values `(row, x, 1, 1)`, some rows at a time, by power iteration."""
     xp = namespace(samples)
-    step_y, step_x = (max(1, min(4, n // 40)) for n in (n_y, n_x))
-    coarse, places = Polynomial(samples, positions(n_x, samples, step_x)), positions(n_y, samples, step_y)
+    (n_y, n_x), (wide_y, wide_x) = shape, field
+    step_y, step_x = (max(1, min(4, n // 40)) for n in shape)
+    coarse = Polynomial(samples, positions(n_x, samples, step_x, wide_x))
+    places = positions(n_y, samples, step_y, wide_y)
     vectors = xp.concat(
         [
             power_iteration(coarse.rows(places[rows]), reference[:, None], COARSE_ITERS)[0]
@@ -220,19 +264,20 @@ def _coarse_to_fine(samples: Array, reference: Array, n_y: int, n_x: int) -> Ite
         ]
     )
     along_x = interpolate(align_phase(vectors, reference), n_x, step_x, axis=1)
-    fine = Polynomial(samples, positions(n_x, samples))
+    fine, places = Polynomial(samples, positions(n_x, samples, 1, wide_x)), positions(n_y, samples, 1, wide_y)
     for rows in fine.blocks(n_y):
         guess = interpolate(along_x, n_y, step_y, axis=0, start=rows.start, stop=rows.stop)
-        yield rows, *power_iteration(fine.rows(positions(n_y, samples)[rows]), guess, FINE_ITERS)
+        yield rows, *power_iteration(fine.rows(places[rows]), guess, FINE_ITERS)
 
 
-def _exact(samples: Array, n_y: int, n_x: int, sets: int) -> Iterator[Block]:
+def _exact(samples: Array, shape: tuple[int, int], field: tuple[int, int], sets: int) -> Iterator[Block]:
     """Vectors `(1, x, coil, set)` and values `(1, x, 1, set)` row by row, largest first, by eigendecomposition."""
     xp = namespace(samples)
-    polynomial = Polynomial(samples, positions(n_x, samples))
-    for row in range(n_y):
+    places, columns = (positions(n, samples, 1, wide) for n, wide in zip(shape, field, strict=True))
+    polynomial = Polynomial(samples, columns)
+    for row in range(places.shape[0]):
         rows = slice(row, row + 1)
-        w, v = xp.linalg.eigh(polynomial.rows(positions(n_y, samples)[rows]))
+        w, v = xp.linalg.eigh(polynomial.rows(places[rows]))
         yield rows, xp.flip(v[..., -sets:], axis=-1), xp.flip(w[..., None, -sets:], axis=-1)
 
 
@@ -258,13 +303,13 @@ def align_phase(vectors: Array, reference: Array) -> Array:
     return vectors * (xp.conj(projection) + tiny) / (magnitude + tiny)
 
 
-def calibration_image(region: Array, n_y: int, n_x: int) -> Array:
+def calibration_image(region: Array, shape: tuple[int, int], field: tuple[int, int]) -> Array:
     """Root sum of squares `(y, x)` of what the calibration region `(coil, y, x)` alone resolves, free of ringing."""
     xp = namespace(region)
     waves, steps = [], []
-    for n, length in zip((n_y, n_x), region.shape[-2:], strict=True):
+    for n, wide, length in zip(shape, field, region.shape[-2:], strict=True):
         step = max(1, min(4, n // (4 * length)))
-        place = positions(n, region, step)
+        place = positions(n, region, step, wide)
         index = xp.astype(xp.arange(length, device=region.device) - length // 2, place.dtype)
         window = 1 + xp.cos(2 * math.pi * index / (length + 1))  # Hann
         angles = 2 * math.pi * place[:, None] * index[None, :]
@@ -272,7 +317,7 @@ def calibration_image(region: Array, n_y: int, n_x: int) -> Array:
         steps.append(step)
     coil_images = waves[0] @ region @ waves[1].T
     coarse = xp.sqrt(xp.sum(xp.abs(coil_images) ** 2, axis=0))
-    return interpolate(interpolate(coarse, n_y, steps[0], axis=0), n_x, steps[1], axis=1)
+    return interpolate(interpolate(coarse, shape[0], steps[0], axis=0), shape[1], steps[1], axis=1)
 
 
 def _normalise(vectors: Array, support: Array, reference: Array) -> Array:

@@ -107,7 +107,7 @@ def train_flow(
 def target_logits(item: Item, task: Task, objective: Objective, learned: Tensor | None) -> Tensor:
     """Logits `(batch, n)` that target masks are drawn by."""
     if learned is not None:
-        return learned.expand(len(item), -1)
+        return objective.gamma * learned.expand(len(item), -1)
     return logits(objective.target, task.energy(item), objective.gamma)
 
 

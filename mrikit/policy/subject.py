@@ -171,13 +171,14 @@ class Kind:
     side: int | None
     classify: bool = False
     target: str = "energy"
+    gamma: float = 4.0
     gate: tuple[float, float] = (20.0, 2.0)
 
 
 PICTURES = {
     "image": Kind((0.0488, 0.4883), 128),
-    "digits-classify": Kind((0.01, 0.08), None, classify=True, target="learned", gate=(30.0, 1.0)),
-    "digits-reconstruct": Kind((10 / 1024, 500 / 1024), 32, target="learned"),
+    "digits-classify": Kind((0.01, 0.08), None, classify=True, target="learned", gamma=1.0, gate=(30.0, 1.0)),
+    "digits-reconstruct": Kind((10 / 1024, 500 / 1024), 32, target="learned", gamma=1.0),
 }
 
 
@@ -220,6 +221,7 @@ def objective(
     kind: str,
     *,
     target: str | None = None,
+    gamma: float | None = None,
     gate: tuple[float, float] | None = None,
     losses: str | None = None,
     **more: Any,
@@ -229,7 +231,10 @@ def objective(
     """
     usual = PICTURES.get(kind)
     steepness, power = gate or (usual.gate if usual else (20.0, 2.0))
+    sharpness = gamma if gamma is not None else usual.gamma if usual else 4.0
     draws = 1 if usual else DRAWS
     chosen = target or (usual.target if usual else "energy")
     learn_by = losses or ("both" if usual else "task")
-    return Objective(losses=learn_by, target=chosen, steepness=steepness, power=power, draws=draws, **more)
+    return Objective(
+        losses=learn_by, target=chosen, gamma=sharpness, steepness=steepness, power=power, draws=draws, **more
+    )

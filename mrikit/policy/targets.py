@@ -2,6 +2,7 @@
 
 energy    p_l ~ (mean |k_l|)^gamma
 softmax   p_l ~ exp(mean |k_l| / max mean |k|), the paper's; of values in [0, 1] it is nearly uniform
+learned   p_l ~ exp(gamma w_l), weights w_l of all items that DPS has learned from the task
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ class Config(Settings):
     levels: int = 2
     n_cg: int = 6
     n_least_squares: int = 8
-    n_start: int = 60
+    n_start: int = 24
     mode: str = "posterior"
     shared: bool = True
 
@@ -89,9 +90,11 @@ class Unrolled(nn.Module):
         if config.mode == "free":
             self.data_weight = nn.Parameter(torch.ones(n))
             self.prior_weight = nn.Parameter(torch.tensor([step_weight(t, u) for t, u in pairwise(self.times)]))
-        self.log_threshold = nn.Parameter(torch.linspace(-4.5, -5.5, n))
+        # torch.linspace on the meta device, where networks are built to be loaded, takes half a second: it imports sympy.
+        self.log_threshold = nn.Parameter(torch.tensor([-4.5 - k / max(1, n - 1) for k in range(n)]))
         self.threshold_slope = nn.Parameter(torch.zeros(2))
         self.log_imaginary = nn.Parameter(torch.full((n,), 0.4))
+        self.register_load_state_dict_pre_hook(_hand_out)
 
     def lamda(self, k: int, problem: Problem) -> Tensor:
         """Weight of D against the data at cascade k, `(batch, 1, 1)`."""
@@ -144,6 +147,15 @@ class Unrolled(nn.Module):
             x = self.cascade(k, x, self.denoise(k, x, least_squares, problem), problem)
             states.append(x)
         return states
+
+
+def _hand_out(network: Unrolled, tensors: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Let every cascade of an unshared network begin with the one U-Net of a shared one."""
+    if network.config.shared or any(name.startswith(f"{prefix}prior.0.") for name in tensors):
+        return
+    for name in [name for name in tensors if name.startswith(f"{prefix}prior.")]:
+        part, value = name.removeprefix(f"{prefix}prior."), tensors.pop(name)
+        tensors.update({f"{prefix}prior.{k}.{part}": value for k in range(network.config.n_unrolls)})
 
 
 def rms(x: Tensor) -> Tensor:

@@ -12,15 +12,18 @@ from mrikit.physics.espirit import (
     _exact,
     calibration_image,
     calibration_region,
+    enlarged,
     espirit,
     gram_on_grid,
     interpolate,
     positions,
+    resample,
 )  # fmt: skip
-from mrikit.physics.fourier import ifft2c
+from mrikit.physics.fourier import fft2c, ifft2c
 from mrikit.physics.masks import mask
-from mrikit.physics.phantom import scan
-from mrikit.physics.sampling import undersample
+from mrikit.physics.phantom import coil_maps, scan
+from mrikit.physics.sampling import centre, undersample
+from mrikit.rng import generator
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def test_maps_have_unit_norm_or_are_zero(brain):
 def test_coarse_to_fine_is_the_eigenvector(brain):
     kspace = brain.kspace[0]
     fast = espirit(kspace, calib=24)
-    blocks = _exact(gram_on_grid(calibration_region(kspace, 24, 6), 6, 0.001), 96, 80, 1)
+    blocks = _exact(gram_on_grid(calibration_region(kspace, 24, 6), 6, 0.001), (96, 80), (96, 80), 1)
     vectors, values = (np.concatenate(parts) for parts in list(zip(*blocks, strict=True))[1:])
     exact = np.moveaxis(vectors[..., 0], -1, 0) * (values[..., 0, 0] > 0.8)
     weight = np.abs(brain.image[0]) ** 2
@@ -163,7 +166,7 @@ def test_the_calibration_image_is_a_windowed_fft(brain):
     padded = np.zeros_like(brain.kspace[0])
     padded[:, 42:54, 34:46] = region * window
     expected = np.sqrt((np.abs(ifft2c(padded)) ** 2).sum(axis=0)) * np.sqrt(96 * 80)
-    image = calibration_image(region, 96, 80)
+    image = calibration_image(region, (96, 80), (96, 80))
     assert np.abs(image - expected).max() < 0.03 * expected.max()  # between coarse points it is interpolated
 
 
@@ -172,3 +175,49 @@ def test_keep_gives_maps_to_the_first_set_alone(brain):
     strict, kept = (np.abs(espirit(kspace, sets=2, crop=0.995, keep=k)).sum(axis=1) > 0 for k in (1, 0.05))
     assert np.array_equal(strict[1], kept[1])
     assert kept[0].sum() > strict[0].sum()
+
+
+@pytest.fixture(scope="module")
+def cut():
+    """k-space `(coil, y, x)`, maps and image of an object that fills the field of view along y."""
+    rng = generator(3, "cut")
+    shape = (96, 80)
+    image = np.zeros(shape, np.complex64)
+    image[:, 12:68] = 1 + 0.3 * rng.standard_normal((96, 56))
+    maps = coil_maps(6, shape, rng)
+    return fft2c((maps * image).astype(np.complex64)), maps, image
+
+
+def test_a_margin_finds_maps_at_the_edges_of_the_field_of_view(cut):
+    kspace, maps, image = cut
+    seen = undersample(kspace, mask((96, 80), 3, acs=14, seed=1))
+    edges = np.abs(image) ** 2 * (np.minimum(np.arange(96), np.arange(96)[::-1]) < 6)[:, None]
+    periodic, free = (projection_error(espirit(seen, margin=margin), maps, edges) for margin in (0, 0.25))
+    assert free < 0.05 < periodic / 4
+
+
+@pytest.mark.parametrize("sets", [1, 2])
+def test_a_margin_changes_little_away_from_the_edges(sets, brain):
+    plain, wide = (
+        espirit(brain.kspace[0], calib=24, margin=margin, sets=sets).reshape(sets, 6, 96, 80)[0] for margin in (0, 0.25)
+    )
+    weight = np.abs(brain.image[0]) ** 2
+    assert projection_error(wide, brain.maps[0], weight) < 1.1 * projection_error(plain, brain.maps[0], weight)
+
+
+def test_the_field_is_enlarged_along_axes_that_are_fully_sampled(brain):
+    kspace = brain.kspace[0]
+    lines = undersample(kspace, mask((96, 80), 4, seed=1))
+    plane = undersample(kspace, mask((96, 80), 4, kind="poisson", seed=1))
+    assert [enlarged(k, 0.25) for k in (kspace, lines, plane)] == [(120, 100), (120, 80), (96, 80)]
+    assert np.array_equal(espirit(plane, margin=0.25), espirit(plane))
+
+
+@pytest.mark.parametrize(("n", "wide", "length"), [(16, 16, 16), (15, 15, 7), (16, 21, 8), (15, 20, 9)])
+def test_resampling_is_zero_filling_the_image(n, wide, length):
+    line = generator(1, "line", n).standard_normal((1, n, 2)).view(np.complex128)[..., 0].astype(np.complex64)
+    image = np.zeros((1, wide), np.complex64)
+    first = wide // 2 - n // 2
+    image[:, first : first + n] = ifft2c(line, axes=(-1,))
+    expected = fft2c(image, axes=(-1,))[:, centre(wide, length)] * np.sqrt(wide / n)
+    assert np.allclose(line @ resample(n, wide, length, line).T, expected, atol=1e-5)

@@ -213,3 +213,14 @@ def test_magnitude_has_a_gradient_at_zero():
     x = torch.zeros(3, dtype=torch.complex64, requires_grad=True)
     magnitude(x).sum().backward()
     assert torch.isfinite(torch.view_as_real(x.grad)).all()
+
+
+def test_cascades_with_a_network_each_begin_with_one_that_was_shared(network, brain):
+    each = Unrolled(replace(SMALL, shared=False)).eval()
+    each.load_state_dict(network.state_dict())
+    problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
+    with torch.inference_mode():
+        assert torch.equal(each(problem)[-1], network(problem)[-1])
+    again = Unrolled(each.config)
+    again.load_state_dict(each.state_dict())
+    assert len({id(unet) for unet in again.prior}) == SMALL.n_unrolls

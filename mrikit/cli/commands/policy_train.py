@@ -62,11 +62,14 @@ def policy_train(
         Literal["energy", "softmax", "learned"] | None,
         typer.Option(
             metavar="NAME",
-            help="What target masks are drawn by: energy, softmax, its exponential, or learned; learned for digits.",
+            help="What target masks are drawn by: energy, softmax of it, or learned, by the task; learned for digits.",
             show_default=False,
         ),
     ] = None,
-    gamma: Annotated[float, typer.Option(help="The target energy to this power.", min=0)] = 4.0,
+    gamma: Annotated[
+        float | None,
+        typer.Option(help="Target energies, or odds, to this power: 4, for digits 1.", min=0, show_default=False),
+    ] = None,
     loss: Annotated[Literal["l1", "mse"], typer.Option(metavar="NAME", help="Of reconstructions: l1 or mse.")] = "l1",
     gate: Annotated[
         Any,
