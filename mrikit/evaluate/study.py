@@ -25,7 +25,7 @@ from mrikit.evaluate.metrics import by_state, metrics
 from mrikit.evaluate.results import FORMAT, Condition, Piece, Results, Row
 from mrikit.io import open_reader
 from mrikit.physics.coils import mvue
-from mrikit.physics.espirit import MARGIN, espirit
+from mrikit.physics.espirit import espirit
 from mrikit.physics.masks import PLANE_KINDS, budget
 from mrikit.physics.retrospective import Sampling
 from mrikit.physics.sampling import acceleration, is_complete, sampling
@@ -202,7 +202,7 @@ class Study:
             kspace = reader.read_slice(piece.slice)
         reference = results.reference(piece.scan, piece.slice)
         if reference is None:
-            reference = mvue(kspace, espirit(kspace, margin=MARGIN))
+            reference = mvue(kspace, espirit(kspace, refine=True))
             results.put_reference(piece.scan, piece.slice, reference)
         condition = piece.condition
         how = Sampling(
@@ -212,7 +212,7 @@ class Study:
             seed=self._seed("mask", f"{piece.scan}/{condition}"),  # one mask a scan, as in one acquisition
         )
         kept, mask = how.keep(kspace)
-        return Given(kept, mask, espirit(kept, margin=MARGIN), reference)
+        return Given(kept, mask, espirit(kept, refine=True), reference)
 
     def _solve(self, method: Method, piece: Piece, given: Given) -> tuple[Row, Output]:
         lamda = method.lamda or self.lamdas.get(method.label, {}).get(str(piece.condition))

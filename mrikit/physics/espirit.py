@@ -10,9 +10,11 @@ G is a trigonometric polynomial of degree kernel - 1, so its samples on a (2 ker
 it, and two small matrix products evaluate it anywhere. The dominant eigenvector varies slowly: it is found by
 power iteration on a coarse grid, interpolated, and polished by two more iterations at every voxel.
 
-Such maps are the same at opposite edges of the field of view, which those of real coils are not. Where the object
-reaches the edges, they are wrong for a tenth of the field. Along an axis that is fully sampled the image is known to
-its edges, so that it can be set into a larger field, in which maps have a `margin` to come back in.
+This knows the fully sampled centre alone, and that only as a periodic image. Both cost accuracy: few central lines say
+little, and where the object reaches an edge of the field of view, maps that are the same at the opposite edge are wrong
+for a tenth of the field. To refine them, a least-squares image fills in what was not acquired, the image is set into a
+larger field of view, and a centre as large as one likes is calibrated on. Its central `LOW` samples a side say all that
+maps need to know.
 """
 
 from __future__ import annotations
@@ -21,16 +23,19 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from mrikit.arrays import Array, namespace
+from mrikit.arrays import Array, namespace, to_numpy
 from mrikit.axes import describe
 from mrikit.errors import DataError, UsageError
 from mrikit.physics import kernels
 from mrikit.physics.sampling import acquired_plane, calibration_extent, centre
+from mrikit.physics.sense import Sense
 
 COARSE_ITERS = 30
 FINE_ITERS = 2
 BLOCK_BYTES = 8 * 2**20
-MARGIN = 0.25  # of methods that calibrate themselves
+MARGIN = 0.25  # by which the field of view is enlarged to refine maps
+LOW, CALIB = 96, 24  # samples a side that are filled in, and that are calibrated on
+LAMDA, N_ITERS = 0.01, 8  # of the least-squares image that fills them in
 
 Block = tuple[slice, Array, Array]  #: rows, their eigenvectors and eigenvalues
 
@@ -43,7 +48,7 @@ def espirit(
     threshold: float = 0.001,
     crop: float = 0.8,
     keep: float = 0.05,
-    margin: float = 0.0,
+    refine: bool = False,
     sets: int = 1,
 ) -> Array:
     """Coil maps `(..., coil, y, x)` of k-space `(..., coil, y, x)`, or `(..., set, coil, y, x)` for sets > 1.
@@ -52,8 +57,8 @@ def espirit(
     kernel: side of the k-space kernel. threshold: singular values kept, as in BART: s_j^2 / s_0^2.
     crop: voxels whose eigenvalue is not above it get zero maps. keep: but not those that the calibration data
     shows brighter than this share of the brightest; 1 leaves it to the eigenvalue alone, as in BART. From few
-    lines, eigenvalues are low in parts of the object too, which would be lost. margin: share by which the field of
-    view is enlarged along axes that are fully sampled; 0, as in BART, has maps that are the same at opposite edges.
+    lines, eigenvalues are low in parts of the object too, which would be lost. refine: calibrate once more, with
+    the samples that were not acquired filled in, and with maps that differ at opposite edges; `auto` is then 24.
     sets: how many eigenvectors.
 
     In the support sum_c |maps_c|^2 = 1, and the phase is that of the calibration data's first principal
@@ -63,22 +68,59 @@ def espirit(
     if kspace.ndim > 3:
         options: dict[str, Any] = {
             "calib": calib, "kernel": kernel, "threshold": threshold, "crop": crop, "keep": keep,
-            "margin": margin, "sets": sets,
+            "refine": refine, "sets": sets,
         }  # fmt: skip
         return xp.stack([espirit(kspace[i, ...], **options) for i in range(kspace.shape[0])])
     n_coils, n_y, n_x = kspace.shape
     if not 1 <= sets <= n_coils:
         raise UsageError(f"--sets {sets}: there are {n_coils} coils, so 1 to {n_coils} sets of maps")
-    shape = n_y, n_x
-    field = enlarged(kspace, margin) if margin else shape
-    region = calibration_region(kspace, calib, kernel, field)
+    field: tuple[float, float] = (n_y, n_x)
+    if refine:
+        side_y, side_x = min(n_y, LOW), min(n_x, LOW)
+        kspace = filled(kspace[:, centre(n_y, side_y), centre(n_x, side_x)], calib, kernel, threshold, crop, keep)
+        wide_y, wide_x = enlarged(kspace)
+        region = calibration_region(kspace, CALIB if calib == "auto" else calib, kernel, (wide_y, wide_x))
+        field = (n_y * wide_y / side_y, n_x * wide_x / side_x)
+    else:
+        region = calibration_region(kspace, calib, kernel)
+    return maps_from(region, (n_y, n_x), field, kernel, threshold, crop, keep, sets)
+
+
+def filled(
+    kspace: Array, calib: int | tuple[int, int] | str, kernel: int, threshold: float, crop: float, keep: float
+) -> Array:
+    """`kspace` `(coil, y, x)` with the samples that were not acquired as a least-squares image has them."""
+    acquired = acquired_plane(to_numpy(kspace))
+    if acquired.all():
+        return kspace
+    xp, shape, wide = namespace(kspace), kspace.shape[-2:], enlarged(kspace)
+    region = calibration_region(kspace, calib, kernel, wide)
+    maps = maps_from(region, shape, wide, kernel, threshold, crop, keep, sets=1)
+    taken = xp.asarray(acquired, device=kspace.device)
+    operator = Sense(maps, taken)
+    image = operator.solve(operator.adjoint(kspace), LAMDA, n_iters=N_ITERS)
+    return xp.where(taken, kspace, Sense(maps, xp.ones_like(taken)).forward(image))
+
+
+def maps_from(
+    region: Array,
+    shape: tuple[int, int],
+    field: tuple[float, float],
+    kernel: int,
+    threshold: float,
+    crop: float,
+    keep: float,
+    sets: int,
+) -> Array:
+    """What `espirit` returns, of `shape` (y, x), from the calibration region of a `field` of view of so many voxels."""
+    xp = namespace(region)
     samples = gram_on_grid(region, kernel, threshold)
     reference = principal_component(region)
     bright = None
     if keep < 1:
         image = calibration_image(region, shape, field)
         bright = image > keep * xp.max(image)
-    maps = xp.empty((sets, n_coils, n_y, n_x), dtype=kspace.dtype, device=kspace.device)
+    maps = xp.empty((sets, region.shape[0], *shape), dtype=region.dtype, device=region.device)
     blocks = _exact(samples, shape, field, sets) if sets > 1 else _coarse_to_fine(samples, reference, shape, field)
     for rows, vectors, values in blocks:
         support = values[..., 0, :] > crop
@@ -88,13 +130,11 @@ def espirit(
     return maps if sets > 1 else maps[0, ...]
 
 
-def enlarged(kspace: Array, margin: float) -> tuple[int, int]:
-    """(y, x) voxels of a field of view that is larger by `margin` along the axes that are fully sampled."""
-    from mrikit.arrays import to_numpy
-
+def enlarged(kspace: Array) -> tuple[int, int]:
+    """(y, x) voxels of a field of view that is larger by `MARGIN` along the axes that are fully sampled."""
     extent = calibration_extent(acquired_plane(to_numpy(kspace)))
     n_y, n_x = (
-        math.ceil(n * (1 + margin)) if full == n else n for n, full in zip(kspace.shape[-2:], extent, strict=True)
+        math.ceil(n * (1 + MARGIN)) if full == n else n for n, full in zip(kspace.shape[-2:], extent, strict=True)
     )
     return n_y, n_x
 
@@ -108,8 +148,6 @@ def calibration_region(
     `auto` takes up to 24 x 24 of the fully sampled centre. Where that is narrower than 24 along one axis,
     as behind a mask of lines, it takes more along the other for as many samples in all.
     """
-    from mrikit.arrays import to_numpy
-
     n_y, n_x = kspace.shape[-2:]
     extent = calibration_extent(acquired_plane(to_numpy(kspace)))
     if calib == "auto":
@@ -222,7 +260,7 @@ class Polynomial:
         return [slice(first, min(first + step, n_rows)) for first in range(0, n_rows, step)]
 
 
-def positions(n: int, like: Array, step: int = 1, field: int = 0) -> Array:
+def positions(n: int, like: Array, step: int = 1, field: float = 0) -> Array:
     """Every `step`-th voxel's place, the last voxel included, as a fraction of `field` voxels, by default of all n."""
     xp = namespace(like)
     index = xp.arange(0, n + step - 1, step, device=like.device)
@@ -249,7 +287,7 @@ def _norm(vectors: Array) -> Array:
 
 
 def _coarse_to_fine(
-    samples: Array, reference: Array, shape: tuple[int, int], field: tuple[int, int]
+    samples: Array, reference: Array, shape: tuple[int, int], field: tuple[float, float]
 ) -> Iterator[Block]:
     """Vectors `(row, x, coil, 1)` and values `(row, x, 1, 1)`, some rows at a time, by power iteration."""
     xp = namespace(samples)
@@ -270,7 +308,7 @@ def _coarse_to_fine(
         yield rows, *power_iteration(fine.rows(places[rows]), guess, FINE_ITERS)
 
 
-def _exact(samples: Array, shape: tuple[int, int], field: tuple[int, int], sets: int) -> Iterator[Block]:
+def _exact(samples: Array, shape: tuple[int, int], field: tuple[float, float], sets: int) -> Iterator[Block]:
     """Vectors `(1, x, coil, set)` and values `(1, x, 1, set)` row by row, largest first, by eigendecomposition."""
     xp = namespace(samples)
     places, columns = (positions(n, samples, 1, wide) for n, wide in zip(shape, field, strict=True))
@@ -303,7 +341,7 @@ def align_phase(vectors: Array, reference: Array) -> Array:
     return vectors * (xp.conj(projection) + tiny) / (magnitude + tiny)
 
 
-def calibration_image(region: Array, shape: tuple[int, int], field: tuple[int, int]) -> Array:
+def calibration_image(region: Array, shape: tuple[int, int], field: tuple[float, float]) -> Array:
     """Root sum of squares `(y, x)` of what the calibration region `(coil, y, x)` alone resolves, free of ringing."""
     xp = namespace(region)
     waves, steps = [], []

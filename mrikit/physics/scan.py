@@ -10,7 +10,7 @@ import numpy as np
 from mrikit.arrays import Array, namespace
 from mrikit.errors import DataError
 from mrikit.physics.coils import edge_samples, require_fit
-from mrikit.physics.espirit import MARGIN, espirit
+from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import Axes, fft2c, ifft2c
 from mrikit.physics.retrospective import Sampling
 from mrikit.physics.sampling import acceleration, calibration_extent, centre
@@ -186,7 +186,7 @@ def prepare(
     if not acquired.any():
         raise DataError("the mask keeps none of the samples that were acquired")
     if maps is None:
-        maps = espirit(kept, margin=MARGIN)
+        maps = espirit(kept, refine=True)
     require_fit(kept, maps)
     if maps.ndim > kept.ndim:
         raise DataError(f"{method} takes one set of maps, these are {maps.shape[0]}", hint="use espirit --sets 1")

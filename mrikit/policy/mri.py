@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mrikit import weights
 from mrikit.errors import DataError
 from mrikit.physics.coils import mvue
-from mrikit.physics.espirit import MARGIN, espirit
+from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import fft2c, ifft2c
 from mrikit.physics.sampling import undersample
 from mrikit.physics.scan import standardise
@@ -76,7 +76,7 @@ def look(kspace: np.ndarray, budget: Budget) -> tuple[np.ndarray, float, float]:
     if len(kspace) == 1:  # a coil that is alone needs no map: the image has its phase
         maps = np.ones_like(kspace)
     else:  # bands narrower than 8 lines take a smaller kernel
-        maps = espirit(seen, kernel=min(6, max(2, budget.n_low - 2)), margin=MARGIN)
+        maps = espirit(seen, kernel=min(6, max(2, budget.n_low - 2)), refine=True)
     scan = standardise(seen, maps, low)
     return maps, scan.scale, scan.sigma
 

@@ -14,7 +14,7 @@ from mrikit.errors import DataError, MrikitError
 from mrikit.io import Header, Reader, open_reader, open_writer
 from mrikit.io.paths import locate
 from mrikit.physics.coils import mvue
-from mrikit.physics.espirit import MARGIN, espirit
+from mrikit.physics.espirit import espirit
 from mrikit.physics.sampling import acceleration, is_complete, sampling
 from mrikit.train.data import Volume, brightest
 
@@ -151,7 +151,7 @@ def full_mvue(kspace: np.ndarray) -> np.ndarray:
     acquired = sampling(kspace)
     if not is_complete(acquired):
         raise DataError(f"is under-sampled, with R = {acceleration(acquired):.3g}")
-    image = mvue(kspace, espirit(kspace, margin=MARGIN))
+    image = mvue(kspace, espirit(kspace, refine=True))
     if not brightest(image) > 0:
         raise DataError("shows nothing")
     return image

@@ -90,7 +90,7 @@ class Unrolled(nn.Module):
         if config.mode == "free":
             self.data_weight = nn.Parameter(torch.ones(n))
             self.prior_weight = nn.Parameter(torch.tensor([step_weight(t, u) for t, u in pairwise(self.times)]))
-        # torch.linspace on the meta device, where networks are built to be loaded, takes half a second: it imports sympy.
+        # torch.linspace would import sympy, for half a second, on the meta device, where weights are loaded.
         self.log_threshold = nn.Parameter(torch.tensor([-4.5 - k / max(1, n - 1) for k in range(n)]))
         self.threshold_slope = nn.Parameter(torch.zeros(2))
         self.log_imaginary = nn.Parameter(torch.full((n,), 0.4))

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from mrikit.errors import DataError, UsageError
 from mrikit.physics.coils import mvue
-from mrikit.physics.espirit import MARGIN, espirit
+from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import fft2c
 from mrikit.physics.masks import KINDS as MASK_KINDS
 from mrikit.physics.masks import LINE_KINDS, mask
@@ -119,7 +119,7 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
         mask((n_y, n_x), accel, kind=kind, acs=acs, seed=int(rng.integers(2**31))) & acquired
         for _ in range(simulation.per_scan)
     ]
-    maps = espirit(undersample(measured, np.logical_and.reduce(masks)), margin=MARGIN)
+    maps = espirit(undersample(measured, np.logical_and.reduce(masks)), refine=True)
     target = mvue(clean, maps)
     scans, targets = [], []
     for sampled in masks:

@@ -2,7 +2,7 @@
 
     python tests/bench/quality.py [--model NAME|FILE]... [--split design|held-out|all] [--bart] [--json FILE]
 
-Every scan is under-sampled, its maps come from the acquired ACS for every method, as `flat-recon` estimates them, and PSNR (dB,
+Every scan is under-sampled, its maps come from what is left by `espirit --refine`, for every method, and PSNR (dB,
 inside the 5 % mask) and SSIM are taken against the MVUE of the full scan with maps from its full centre. BART's lambda
 is the best of six, chosen with the reference in hand, which flatters it. `start` is where a network's cascades begin.
 Cells with fewer than 16 lines are n/a.
@@ -36,7 +36,7 @@ from mrikit.evaluate.methods import FAMILIES, Options, Output
 from mrikit.evaluate.metrics import metrics
 from mrikit.evaluate.study import FEWEST_LINES
 from mrikit.physics.coils import mvue
-from mrikit.physics.espirit import MARGIN, espirit
+from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import fft2c
 from mrikit.physics.phantom import coil_maps, noise, phantom
 from mrikit.rng import generator
@@ -170,9 +170,9 @@ def trial(scan: Scan, kind: str, accel: int, axis: str = "x") -> Trial | None:
     mask = mrikit.mask(scan.kspace.shape[-2:], accel, kind=kind, axis=axis, seed=1)
     if kind != "poisson" and (mask if mask.ndim == 1 else mask[:, 0]).sum() < FEWEST_LINES:
         return None
-    reference = mvue(scan.kspace, espirit(scan.kspace, calib=24, margin=MARGIN))
+    reference = mvue(scan.kspace, espirit(scan.kspace, calib=24, refine=True))
     kspace = mrikit.undersample(scan.kspace, mask)
-    return Trial(reference, kspace, espirit(kspace, margin=MARGIN), mask)
+    return Trial(reference, kspace, espirit(kspace, refine=True), mask)
 
 
 def evaluate(scan: Scan, kind: str, accel: int, models: list[str], bart: Cache | None) -> Cell:

@@ -84,10 +84,11 @@ def test_a_second_set_is_orthogonal_and_the_first_stays(brain):
 
 
 @pytest.mark.parametrize("xp", [torch, array_api_strict])
-@pytest.mark.parametrize("sets", [1, 2])
-def test_other_namespaces_agree(xp, sets, brain):
-    expected = espirit(brain.kspace[0], sets=sets)
-    found = to_numpy(espirit(xp.asarray(brain.kspace[0]), sets=sets))
+@pytest.mark.parametrize("options", [{}, {"sets": 2}, {"refine": True}])
+def test_other_namespaces_agree(xp, options, brain):
+    kspace = undersample(brain.kspace[0], mask((96, 80), 2, acs=24, seed=1))
+    expected = espirit(kspace, **options)
+    found = to_numpy(espirit(xp.asarray(kspace), **options))
     weight = np.abs(brain.image[0]) ** 2
     assert np.sqrt((weight * np.abs(found - expected) ** 2).sum() / weight.sum()) < 2e-2
 
@@ -188,29 +189,43 @@ def cut():
     return fft2c((maps * image).astype(np.complex64)), maps, image
 
 
-def test_a_margin_finds_maps_at_the_edges_of_the_field_of_view(cut):
+@pytest.mark.parametrize("kind", ["random", "poisson"])
+def test_refined_maps_are_right_at_the_edges_of_the_field_of_view(kind, cut):
     kspace, maps, image = cut
-    seen = undersample(kspace, mask((96, 80), 3, acs=14, seed=1))
+    seen = undersample(kspace, mask((96, 80), 3, kind=kind, acs=14, seed=1))
     edges = np.abs(image) ** 2 * (np.minimum(np.arange(96), np.arange(96)[::-1]) < 6)[:, None]
-    periodic, free = (projection_error(espirit(seen, margin=margin), maps, edges) for margin in (0, 0.25))
-    assert free < 0.05 < periodic / 4
+    periodic, refined = (projection_error(espirit(seen, refine=refine), maps, edges) for refine in (False, True))
+    assert refined < 0.05 < periodic / 4
+
+
+def test_few_central_lines_are_enough_for_refined_maps(brain):
+    seen = undersample(brain.kspace[0], mask((96, 80), 2, acs=8, seed=1))
+    weight = np.abs(brain.image[0]) ** 2
+    plain, refined = (projection_error(espirit(seen, refine=refine), brain.maps[0], weight) for refine in (False, True))
+    assert refined < 0.6 * plain
 
 
 @pytest.mark.parametrize("sets", [1, 2])
-def test_a_margin_changes_little_away_from_the_edges(sets, brain):
-    plain, wide = (
-        espirit(brain.kspace[0], calib=24, margin=margin, sets=sets).reshape(sets, 6, 96, 80)[0] for margin in (0, 0.25)
-    )
+def test_refined_maps_of_a_full_scan_are_as_good(sets, brain):
     weight = np.abs(brain.image[0]) ** 2
-    assert projection_error(wide, brain.maps[0], weight) < 1.1 * projection_error(plain, brain.maps[0], weight)
+    plain, refined = (
+        espirit(brain.kspace[0], refine=refine, sets=sets).reshape(sets, 6, 96, 80)[0] for refine in (False, True)
+    )
+    assert projection_error(refined, brain.maps[0], weight) < 1.1 * projection_error(plain, brain.maps[0], weight)
+
+
+def test_large_scans_are_refined_by_their_central_samples():
+    large = scan((256, 208), coils=4, noise=0.001, anatomy="brain", seed=1)
+    seen = undersample(large.kspace[0], mask((256, 208), 4, seed=1))
+    weight = np.abs(large.image[0]) ** 2
+    assert projection_error(espirit(seen, refine=True), large.maps[0], weight) < 0.02
 
 
 def test_the_field_is_enlarged_along_axes_that_are_fully_sampled(brain):
     kspace = brain.kspace[0]
     lines = undersample(kspace, mask((96, 80), 4, seed=1))
     plane = undersample(kspace, mask((96, 80), 4, kind="poisson", seed=1))
-    assert [enlarged(k, 0.25) for k in (kspace, lines, plane)] == [(120, 100), (120, 80), (96, 80)]
-    assert np.array_equal(espirit(plane, margin=0.25), espirit(plane))
+    assert [enlarged(k) for k in (kspace, lines, plane)] == [(120, 100), (120, 80), (96, 80)]
 
 
 @pytest.mark.parametrize(("n", "wide", "length"), [(16, 16, 16), (15, 15, 7), (16, 21, 8), (15, 20, 9)])

@@ -14,7 +14,7 @@ from mrikit.cli.runner import Run, command
 @command(
     examples=[
         ("mrikit espirit scan.h5 maps.npy", "coil maps from the fully sampled centre"),
-        ("mrikit espirit --margin 0.25 scan.h5 maps.npy", "an object that reaches the edges of the field of view"),
+        ("mrikit espirit --refine scan.h5 maps.npy", "few central lines, or an object that is cut off"),
         ("mrikit espirit --sets 2 --crop 0.5 scan.h5 maps.npy", "two sets, for a field of view that aliases"),
         (
             "mrikit espirit scan.h5 - | mrikit mvue scan.h5 - reference.nii",
@@ -36,14 +36,9 @@ def espirit(
     keep: Annotated[
         float, typer.Option(help="But those brighter than this share of the brightest do; 1: none.", min=0, max=1)
     ] = 0.05,
-    margin: Annotated[
-        float,
-        typer.Option(
-            help="Enlarge the field of view along fully sampled axes by this share, for objects at its edges.",
-            min=0,
-            max=1,
-        ),
-    ] = 0.0,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Calibrate once more, on k-space that a first reconstruction filled in.")
+    ] = False,
     sets: Annotated[int, typer.Option(help="Sets of maps.", min=1, max=8)] = 1,
 ) -> None:
     """Estimate coil maps from the fully sampled centre of k-space.
@@ -52,12 +47,13 @@ def espirit(
     have a sum of squares of 1; outside they are 0. Their phase is that of the calibration data's first principal
     component.
 
-    BART's maps are the same at opposite edges of the field of view. Where the object reaches an edge, as a neck or a
-    leg does, --margin gives better ones: 0.25 is what flat-recon and all that calibrate themselves take.
+    With --refine, which all that calibrate themselves do, such as flat-recon, a least-squares image fills in what was
+    not acquired, and maps may differ at opposite edges of the field of view. That helps where the centre has few lines
+    and where the object reaches an edge, as a neck does.
     """
     from mrikit.physics.espirit import espirit
 
     estimate = partial(
-        espirit, calib=calib, kernel=kernel, threshold=threshold, crop=crop, keep=keep, margin=margin, sets=sets
+        espirit, calib=calib, kernel=kernel, threshold=threshold, crop=crop, keep=keep, refine=refine, sets=sets
     )
     run.stream(estimate, [run.open(in_, "kspace")], maps, kind="maps", device=run.device)
