@@ -234,7 +234,7 @@ def test_lambda_is_searched_on_a_scan_apart_and_is_the_best_there(scans, tmp_pat
     row = results.rows[Piece("a", 0, RANDOM), "l2"]
     full = simulated(48, 4, 2).kspace[0]
     kept = Sampling(2, seed=study(scans)._seed("mask", f"a/{RANDOM}")).keep(full)[0]
-    expected = api.pics(kept, api.espirit(kept), reg="l2", lamda=best)
+    expected = api.pics(kept, api.espirit(kept, refine=True), reg="l2", lamda=best)
     np.testing.assert_array_equal(results.image(row.piece, "l2"), expected)
 
 
