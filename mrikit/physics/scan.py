@@ -177,7 +177,7 @@ def prepare(
     *,
     method: str = "this method",
 ) -> Slice:
-    """The `Slice` of k-space `(coil, y, x)`, under-sampled by `mask` or `how`; maps come from its centre by default.
+    """The `Slice` of k-space `(coil, y, x)`, under-sampled by `mask` or `how`; maps are estimated by default.
 
     method: who asks, for the error. Raises what `Sampling.keep` does, and DataError where nothing is left, there is no
     centre to calibrate on, or maps do not fit.

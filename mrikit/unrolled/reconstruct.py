@@ -111,7 +111,7 @@ def flat_recon(
     accel: acceleration at which a fully sampled scan is under-sampled first, with a mask of `mask_kind`, `acs`,
     `axis` and `seed` as `mrikit.mask` draws it; on an under-sampled scan it must agree with what was acquired.
     mask: keep only these samples: bool `(x,)`, `(y, x)` or `(slice, y, x)`. maps: `(..., coil, y, x)` complex64; by
-    default ESPIRiT from the acquired centre. device: `cpu` or `cuda:<i>`.
+    default `espirit` with `refine`. device: `cpu` or `cuda:<i>`.
 
     Raises UsageError where `mask` and `accel` disagree, DataError where the scan contradicts `accel`, has no centre to
     calibrate on, or does not fit mask or maps. Source: arXiv 2512.03020.

@@ -97,7 +97,7 @@ def measured_scan(scans: Scans, rng: np.random.Generator, *, small: bool) -> np.
 def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Scan], list[np.ndarray]]:
     """Scans and targets `(y, x)`, scaled, that share one anatomy, its maps and its kind of mask.
 
-    Maps are estimated from the acquired centre, as in use. The target is the MVUE that these maps make of the whole
+    Maps are estimated from what is acquired, as in use. The target is the MVUE that these maps make of the whole
     scan, noise-free where it is simulated, so that the network is not asked for what they cannot express. On three
     real scans the MVUE with maps from the full centre had another phase, by up to 0.13 rad, 13 % of the image.
     """

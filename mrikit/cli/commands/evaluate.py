@@ -55,7 +55,7 @@ def evaluate(
 ) -> None:
     """Compare methods on fully sampled scans: scores, images, figures.
 
-    Every slice is under-sampled once for each condition, maps come from the acquired centre, and all methods get the
+    Every slice is under-sampled once for each condition, maps are those of `espirit --refine`, and all methods get the
     same. PSNR, SSIM (plain and in the object) and NMSE are of magnitudes, against the MVUE of all the data. Cells of
     fewer than 16 lines are n/a. A cell that fails is named and does not stop the others (exit 8). A run that was cut
     off has lost no cell that was done: --resume makes the rest, or adds scans, methods and conditions.

@@ -38,7 +38,7 @@ def flat_recon(
     """Reconstruct an under-sampled scan with an unrolled network (FLAT).
 
     A fully sampled scan is first under-sampled with --accel; an under-sampled one is taken as it is, and an --accel
-    that contradicts it is an error. Coil maps come from the acquired centre unless --maps gives them. The image is
+    that contradicts it is an error. Coil maps are those of `espirit --refine` unless --maps gives them. The image is
     in the scan's own units and geometry, as mvue's is, and so are the states of --trajectory (slice, state, y, x),
     of which `mrikit metrics --plot` shows the quality. --json tells how far each is from the data.
     """

@@ -60,7 +60,7 @@ def unroll_train(
     """Train an unrolled network, FLAT along its flow, on measured and simulated scans.
 
     Every step draws a fully sampled slice, or else an image or simulated anatomy with coils, phase and noise, and
-    masks, and estimates maps from the acquired centre. WEIGHTS.run beside the weights keeps the state of the run,
+    masks, and estimates maps from what they leave. WEIGHTS.run beside the weights keeps the state of the run,
     loss.jsonl, loss.png and, with --validate, validation.png. SIGTERM and SIGUSR1 end the run after its step with exit
     code 75; --resume goes on exactly there.
     """
