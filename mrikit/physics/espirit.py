@@ -20,7 +20,8 @@ maps need to know.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from mrikit.arrays import Array, namespace, to_numpy
@@ -74,28 +75,30 @@ def espirit(
     n_coils, n_y, n_x = kspace.shape
     if not 1 <= sets <= n_coils:
         raise UsageError(f"--sets {sets}: there are {n_coils} coils, so 1 to {n_coils} sets of maps")
+    look = partial(maps_from, kernel=kernel, threshold=threshold, crop=crop, keep=keep)
     field: tuple[float, float] = (n_y, n_x)
     if refine:
         side_y, side_x = min(n_y, LOW), min(n_x, LOW)
-        kspace = filled(kspace[:, centre(n_y, side_y), centre(n_x, side_x)], calib, kernel, threshold, crop, keep)
+        kspace = filled(kspace[:, centre(n_y, side_y), centre(n_x, side_x)], calib, kernel, look)
         wide_y, wide_x = enlarged(kspace)
         region = calibration_region(kspace, CALIB if calib == "auto" else calib, kernel, (wide_y, wide_x))
         field = (n_y * wide_y / side_y, n_x * wide_x / side_x)
     else:
         region = calibration_region(kspace, calib, kernel)
-    return maps_from(region, (n_y, n_x), field, kernel, threshold, crop, keep, sets)
+    return look(region, (n_y, n_x), field, sets=sets)
 
 
-def filled(
-    kspace: Array, calib: int | tuple[int, int] | str, kernel: int, threshold: float, crop: float, keep: float
-) -> Array:
-    """`kspace` `(coil, y, x)` with the samples that were not acquired as a least-squares image has them."""
+def filled(kspace: Array, calib: int | tuple[int, int] | str, kernel: int, look: Callable[..., Array]) -> Array:
+    """`kspace` `(coil, y, x)` with the samples that were not acquired as a least-squares image has them.
+
+    look: `maps_from` with its options.
+    """
     acquired = acquired_plane(to_numpy(kspace))
     if acquired.all():
         return kspace
     xp, shape, wide = namespace(kspace), kspace.shape[-2:], enlarged(kspace)
     region = calibration_region(kspace, calib, kernel, wide)
-    maps = maps_from(region, shape, wide, kernel, threshold, crop, keep, sets=1)
+    maps = look(region, shape, wide)
     taken = xp.asarray(acquired, device=kspace.device)
     operator = Sense(maps, taken)
     image = operator.solve(operator.adjoint(kspace), LAMDA, n_iters=N_ITERS)
@@ -106,11 +109,12 @@ def maps_from(
     region: Array,
     shape: tuple[int, int],
     field: tuple[float, float],
+    *,
     kernel: int,
     threshold: float,
     crop: float,
     keep: float,
-    sets: int,
+    sets: int = 1,
 ) -> Array:
     """What `espirit` returns, of `shape` (y, x), from the calibration region of a `field` of view of so many voxels."""
     xp = namespace(region)
