@@ -21,7 +21,7 @@ BLUR = 5.0  # pixels: what a mask's central lines resolve
 FIRST = 0.04  # threshold of the first iteration, in units of a bright voxel
 SHARE, LIMITS = 0.15, (5e-4, 0.01)  # the last threshold, in units of the noise std, and its limits
 TIGHTEN = 0.7  # share of the iterations over which the threshold falls
-REFRESH = 5  # iterations between two looks at the phase
+REFRESH = 8  # iterations between two looks at the phase
 
 
 def local_phase(x: Tensor) -> Tensor:
