@@ -50,8 +50,8 @@ class Arm:
     options: dict[str, object] = field(default_factory=dict)
 
 
-#: Without the wavelet steps the cascades have more to do, and what an arm is worth shows after fewer steps; one U-Net for
-#: all learns from four times as many images.
+#: Without the wavelet steps the cascades have more to do, and what an arm is worth shows after fewer steps; so it does
+#: with one U-Net for all.
 FROM_LEAST_SQUARES = {"n_start": 0, "n_least_squares": 8, "shared": True}
 FLAT = Arm("flat")
 PLAIN = Arm("plain", {"mode": "free"}, {"align": "none"})
