@@ -71,6 +71,8 @@ def policy_train(
                 task.load_state_dict(shallow.state_dict())
             say(f"the task model, {task_steps} steps")
             learn(task, folder / "task")
+        if aims.target == "learned":
+            say(f"what the target masks are drawn by, {recipe.n_steps} steps, and then")
         say(f"the flow, {recipe.n_steps} steps")
         torch.manual_seed(recipe.seed)  # a run that is resumed behind the task model has drawn nothing for it
         velocity = velocity_for(task, next(lesson.items(range(1))))

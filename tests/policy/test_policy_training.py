@@ -113,6 +113,8 @@ def test_the_objective_decides_what_is_learned_by(heads, trained, tmp_path):
     assert subject_objective("mri").draws > 1 == subject_objective("image").draws
     assert [subject_objective(kind).losses for kind in ("mri", "image")] == ["task", "both"]
     assert subject_objective("mri", losses="both").losses == "both"
+    assert [subject_objective(kind).gamma for kind in ("mri", "image", "digits-classify")] == [4, 4, 1]
+    assert subject_objective("digits-classify", gamma=2).gamma == 2
     for losses, expected in (("flow", {"flow"}), ("task", {"l1", "dissimilarity"})):
         path = tmp_path / f"{losses}.safetensors"
         policy_train(heads, Job(path), recipe=SHORT, task_model=str(out), objective=Objective(losses=losses, draws=3))

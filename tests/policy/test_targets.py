@@ -7,7 +7,9 @@ import torch
 
 from mrikit.errors import UsageError
 from mrikit.policy.budget import Budget, lines
+from mrikit.policy.fit import target_logits
 from mrikit.policy.gumbel import draw, relaxed_draw
+from mrikit.policy.objective import Objective
 from mrikit.policy.targets import logits
 
 N_DRAWS = 20_000
@@ -87,3 +89,11 @@ def test_a_draw_has_the_gradient_of_successive_softmaxes():
 def test_a_target_is_one_of_those_there_are():
     with pytest.raises(UsageError, match="'flat'"):
         logits("flat", torch.ones(1, 4))
+
+
+@pytest.mark.parametrize("gamma", [0, 1, 3])
+def test_what_was_learned_is_drawn_by_to_the_power_of_gamma(gamma):
+    learned = torch.tensor([0.0, 1.0, -2.0, 3.0])
+    objective = Objective(target="learned", gamma=gamma)
+    found = target_logits(range(2), None, objective, learned)  # neither items nor the task say anything about it
+    assert torch.equal(found, gamma * learned.expand(2, -1))
