@@ -23,6 +23,14 @@ def test_what_is_saved_comes_back(file):
     assert sorted(p.name for p in file.parent.iterdir()) == ["model.json", "model.safetensors"]
 
 
+def test_half_precision_is_for_files_alone(tmp_path):
+    path = tmp_path / "half.safetensors"
+    weights.save(path, {"a": torch.arange(6.0).half(), "n": torch.arange(3)}, {"architecture": "flat", "config": {}})
+    tensors, _ = weights.load(str(path))
+    assert [tensors[name].dtype for name in ("a", "n")] == [torch.float32, torch.int64]
+    assert torch.equal(tensors["a"], torch.arange(6.0))
+
+
 def test_a_network_is_given_weights(file):
     class Network(torch.nn.Module):
         def __init__(self, n):

@@ -88,7 +88,8 @@ def as_text(card: dict[str, Any], indent: str = "") -> str:
 def load(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tensors by name, and the card, of a default model's name or of a path to weights.
 
-    Raises UnsafeError for pickles and for weights that are not those the card describes.
+    Weights that are kept in half precision, for half the size, are of single precision here. Raises UnsafeError for
+    pickles and for weights that are not those the card describes.
     """
     import safetensors.torch
 
@@ -106,7 +107,7 @@ def load(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{path}: these are not the weights that its card describes",
             hint="copy the .safetensors and the .json again, from one place",
         )
-    return tensors, described
+    return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}, described
 
 
 def network(model: str, build: Callable[[str, dict[str, Any]], Any], device: str = "cpu") -> Any:
