@@ -73,10 +73,8 @@ def look(kspace: np.ndarray, budget: Budget) -> tuple[np.ndarray, float, float]:
             f"{missing} of the {budget.n_low} low-frequency lines hold nothing",
             hint="a policy chooses by them, so they are measured first",
         )
-    if len(kspace) == 1:  # a coil that is alone needs no map: the image has its phase
-        maps = np.ones_like(kspace)
-    else:  # bands narrower than 8 lines take a smaller kernel
-        maps = espirit(seen, kernel=min(6, max(2, budget.n_low - 2)), refine=True)
+    # A coil that is alone needs no map: the image has its phase. Bands narrower than 8 lines take a smaller kernel.
+    maps = np.ones_like(kspace) if len(kspace) == 1 else espirit(seen, kernel=min(6, max(2, budget.n_low - 2)))
     scan = standardise(seen, maps, low)
     return maps, scan.scale, scan.sigma
 
