@@ -18,7 +18,7 @@ from mrikit.physics.espirit import espirit
 from mrikit.physics.sampling import acceleration, is_complete, sampling
 from mrikit.train.data import Volume, brightest
 
-VERSION = 1  # of the images kept; a higher number makes them all anew
+VERSION = 2  # of the images kept; a higher number makes them all anew
 MIN_MATRIX = 32  # samples along an axis; of fewer, high accelerations leave no centre to calibrate on
 
 
