@@ -50,9 +50,9 @@ def shrink_aligned(x: Tensor, threshold: Tensor, imaginary: Tensor | float, shif
 def wavelet_start(operator: Sense, rhs: Tensor, x: Tensor, sigma: Tensor, n_iters: int) -> Tensor:
     """`n_iters` steps from `x` towards argmin ||A x - y||^2 / 2 + threshold ||wavelets of x||_1, rhs being A^H y.
 
-    POGM (Kim and Fessler 2018, doi:10.1007/s10957-018-1287-4), which needs half the steps of FISTA, with a threshold
-    that falls, which saves half again, to a share of the noise std `sigma` `(batch,)`, and a grid that moves (cycle
-    spinning). `rhs` is about 1 where bright.
+    POGM (Kim and Fessler 2018, doi:10.1007/s10957-018-1287-4), which needs some two thirds of FISTA's steps, with a
+    threshold that falls, which saves half again, to a share of the noise std `sigma` `(batch,)`, and a grid that moves
+    (cycle spinning). `rhs` is about 1 where bright.
     """
     bound = operator.bound().clamp_min(1e-12)
     last = (SHARE * sigma[:, None, None] * bound.sqrt()).clamp(*LIMITS)  # of the noise that is left in A^H y

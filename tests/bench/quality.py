@@ -10,8 +10,8 @@ Cells with fewer than 16 lines are n/a.
 The scans are of two splits. `design`: three real scans, which have guided choices of the design; the default.
 `held-out`: complex images of people and organs, one a subject, behind 8 simulated coils and noise of 0.5 % of a bright
 voxel; they are for the end, and nothing is to be tuned on them. They have decided once, against 100 steps of a
-network's start; the 60 it has since were chosen on images that may train. Without real data, a simulated brain stands
-in for both.
+network's start, and have shown where maps were wrong, at the edges of the field of view. Without real data, a simulated
+brain stands in for both.
 """
 
 from __future__ import annotations
