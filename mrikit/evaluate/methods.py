@@ -54,12 +54,12 @@ def classical(kspace: np.ndarray, mask: np.ndarray, maps: np.ndarray, options: O
     return Output(pics(kspace, maps, reg=reg, lamda=options.lamda))
 
 
-def unrolled(kspace: np.ndarray, mask: np.ndarray, maps: np.ndarray, options: Options) -> Output:
+def unrolled(kspace: np.ndarray, mask: np.ndarray, maps: np.ndarray, options: Options, *, adapt: int = 0) -> Output:
     """`mrikit flat-recon`, with the state after every cascade."""
     from mrikit.unrolled.reconstruct import DEFAULT_MODEL, reconstruct
 
     model = options.model or DEFAULT_MODEL
-    result = reconstruct(kspace, mask, maps, model=model, device=options.device, trajectory=True)
+    result = reconstruct(kspace, mask, maps, model=model, device=options.device, adapt=adapt, trajectory=True)
     return Output(result.image, states=result.trajectory.states)
 
 
@@ -115,6 +115,7 @@ class Family:
 
 
 L1_LAMDAS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+ADAPT_STEPS = 30
 L2_LAMDAS = (0.0001, 0.001, 0.01, 0.1)
 
 FAMILIES: dict[str, Family] = {
@@ -125,6 +126,7 @@ FAMILIES: dict[str, Family] = {
     "modl": Family(unrolled, load_network, model="modl"),
     "varnet": Family(unrolled, load_network, model="varnet-small"),
     "flat": Family(unrolled, load_network, model="flat-small"),
+    "flat-adapt": Family(partial(unrolled, adapt=ADAPT_STEPS), load_network, model="flat-small"),
     "langevin": Family(sampled, load_prior, model="score-small", takes=("samples",)),
     "convdecoder": Family(untrained, partial(load_package, "torch"), takes=("iters",)),
 }

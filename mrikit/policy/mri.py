@@ -26,6 +26,7 @@ from mrikit.policy.budget import Budget
 from mrikit.policy.task import Item, Task
 from mrikit.train.config import Settings
 from mrikit.unrolled.architectures import Network, build, settings
+from mrikit.unrolled.model import Unrolled
 from mrikit.unrolled.modl import Modl
 from mrikit.unrolled.objective import magnitude, ssim
 from mrikit.unrolled.problem import Problem
@@ -136,6 +137,8 @@ class MriTask(Task):
         try:
             if isinstance(self.network, Modl):
                 self.network.denoise(operator(item, low).adjoint(item.kspace))
+            elif isinstance(self.network, Unrolled):
+                self.network.first_estimate(problem(item, low))
             else:
                 self.network(problem(item, low))
         finally:

@@ -126,6 +126,11 @@ class Unrolled(nn.Module):
         rest = unet(channels, torch.cat([time, problem.features()], dim=1))
         return (shrunk - level * to_complex(rest)) * phase
 
+    def first_estimate(self, problem: Problem) -> Tensor:
+        """D of the first cascade: the first time that the network looks at a problem."""
+        least_squares, x = self.start(problem)
+        return self.denoise(0, x, least_squares, problem)
+
     def cascade(self, k: int, x: Tensor, mean: Tensor, problem: Problem) -> Tensor:
         """x^{k+1} from x^k and D, by the rule of the mode."""
         t, t_next = self.times[k : k + 2]

@@ -13,6 +13,8 @@ from mrikit import weights
 from mrikit.physics.retrospective import Sampling
 from mrikit.physics.scan import prepare
 from mrikit.physics.sense import Sense
+from mrikit.rng import generator
+from mrikit.unrolled.adapt import Watch, adapted, unwatched
 from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.problem import Problem, collate
 
@@ -68,18 +70,24 @@ def reconstruct(
     how: Sampling | None = None,
     model: str = DEFAULT_MODEL,
     device: str = "cpu",
+    adapt: int = 0,
     trajectory: bool = False,
+    watch: Watch = unwatched,
 ) -> Result:
     """Reconstruct one slice of k-space `(coil, y, x)`; the arguments are those of `flat_recon`.
 
-    trajectory: also keep every state.
+    trajectory: also keep every state. watch: gets the share of the slice that is done, and where it is, while the
+    network adapts.
     """
     piece = prepare(kspace, mask, maps, how, method="flat-recon")
     scan = piece.scan
+    network = load_model(model, device)
+    if adapt:
+        network = adapted(network, scan, adapt, rng=generator(how.seed if how else 0, "adapt"), watch=watch)
     problem = collate([scan], device)
     path = None
     with torch.inference_mode():
-        states = load_model(model, device)(problem)
+        states = network(problem)
         if trajectory:
             path = Trajectory(scan.rescale(torch.cat(states).cpu().numpy()), partial(residuals, states, problem))
     return Result(scan.rescale(states[-1][0].cpu().numpy()), piece.maps, piece.accel, scan.scale, path)
@@ -105,24 +113,26 @@ def flat_recon(
     axis: str = "x",
     seed: int = 0,
     device: str = "cpu",
+    adapt: int = 0,
 ) -> np.ndarray:
     """Image `(..., y, x)` complex64 of k-space `(..., coil, y, x)`, by the network `model`, in the units of `mvue`.
 
     accel: acceleration at which a fully sampled scan is under-sampled first, with a mask of `mask_kind`, `acs`,
     `axis` and `seed` as `mrikit.mask` draws it; on an under-sampled scan it must agree with what was acquired.
     mask: keep only these samples: bool `(x,)`, `(y, x)` or `(slice, y, x)`. maps: `(..., coil, y, x)` complex64; by
-    default `espirit` with `refine`. device: `cpu` or `cuda:<i>`.
+    default `espirit` with `refine`. device: `cpu` or `cuda:<i>`. adapt: steps in which the network is fitted to each
+    slice first, without a reference, as `unrolled.adapt` has it.
 
     Raises UsageError where `mask` and `accel` disagree, DataError where the scan contradicts `accel`, has no centre to
     calibrate on, or does not fit mask or maps. Source: arXiv 2512.03020.
     """
     chosen = Sampling(accel, mask_kind, acs, axis, seed)
     if kspace.ndim == 3:
-        return reconstruct(kspace, mask, maps, how=chosen, model=model, device=device).image
+        return reconstruct(kspace, mask, maps, how=chosen, model=model, device=device, adapt=adapt).image
     masks = mask if mask is not None and mask.ndim == 3 else [mask] * len(kspace)
     all_maps = [None] * len(kspace) if maps is None else maps
     results = (
-        reconstruct(*arrays, how=chosen, model=model, device=device)
+        reconstruct(*arrays, how=chosen, model=model, device=device, adapt=adapt)
         for arrays in zip(kspace, masks, all_maps, strict=True)
     )
     return np.stack([result.image for result in results])

@@ -1,11 +1,11 @@
 """Image quality: zero-filled, l2, BART's L1-wavelet and networks, as a table of scans, kinds of mask and accelerations.
 
-    python tests/bench/quality.py [--model NAME|FILE]... [--split design|held-out|all] [--bart] [--json FILE]
+    python tests/bench/quality.py [--model NAME|FILE]... [--adapt] [--split design|held-out|all] [--bart] [--json FILE]
 
 Every scan is under-sampled, its maps come from what is left by `espirit --refine`, for every method, and PSNR (dB,
 inside the 5 % mask) and SSIM are taken against the MVUE of the full scan with maps from its full centre. BART's lambda
-is the best of six, chosen with the reference in hand, which flatters it. `start` is where a network's cascades begin.
-Cells with fewer than 16 lines are n/a.
+is the best of six, chosen with the reference in hand, which flatters it. `start` is where a network's cascades begin,
+and `adapted` what `flat-recon --adapt` makes. Cells with fewer than 16 lines are n/a.
 
 The scans are of two splits. `design`: three real scans, which have guided choices of the design; the default.
 `held-out`: complex images of people and organs, one a subject, behind 8 simulated coils and noise of 0.5 % of a bright
@@ -175,7 +175,7 @@ def trial(scan: Scan, kind: str, accel: int, axis: str = "x") -> Trial | None:
     return Trial(reference, kspace, espirit(kspace, refine=True), mask)
 
 
-def evaluate(scan: Scan, kind: str, accel: int, models: list[str], bart: Cache | None) -> Cell:
+def evaluate(scan: Scan, kind: str, accel: int, models: list[str], bart: Cache | None, adapt: bool) -> Cell:
     """Under-sample a scan and reconstruct it with every method."""
     cell = Cell(scan.name, scan.split, kind, accel, {})
     task = trial(scan, kind, accel)
@@ -188,6 +188,8 @@ def evaluate(scan: Scan, kind: str, accel: int, models: list[str], bart: Cache |
     for model in models:
         states = task.made("flat", model=model).states
         cell.scores[f"{model} start"], cell.scores[model] = (score(task.reference, states[k]) for k in (0, -1))
+        if adapt:
+            cell.scores[f"{model} adapted"] = score(task.reference, task.made("flat-adapt", model=model).image)
     return cell
 
 
@@ -214,6 +216,7 @@ def summary(cells: list[Cell]) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", help="default: flat-small; several stand side by side")
+    parser.add_argument("--adapt", action="store_true", help="also each fitted to the scan first (half an hour)")
     parser.add_argument("--split", choices=("design", "held-out", "all"), default="design")
     parser.add_argument("--bart", action="store_true", help="also BART's L1-wavelet (minutes)")
     parser.add_argument("--cache", type=Path, help="JSON file that keeps what BART reached between runs")
@@ -223,7 +226,7 @@ def main() -> None:
     args = parser.parse_args()
     models = args.model or ["flat-small"]
     bart = Cache(args.cache) if args.bart else None
-    steps = [(model, what) for model in models for what in (" start", "")]
+    steps = [(model, what) for model in models for what in (" start", "", *([" adapted"] if args.adapt else []))]
     names = ["zf", "l2", *([BART] if bart else []), *(model + what for model, what in steps)]
     heads = [*names[: -len(steps)], *(Path(model).stem + what for model, what in steps)]
     print(f"{'':40}" + "".join(f"{head[-16:]:>18}" for head in heads))
@@ -231,7 +234,7 @@ def main() -> None:
     for scan, accel, kind in product(scans(args.data, args.split), ACCELS, KINDS):
         if args.only not in f"{scan.name} {kind} R={accel}":
             continue
-        cell = evaluate(scan, kind, accel, models, bart)
+        cell = evaluate(scan, kind, accel, models, bart, args.adapt)
         shown = [f"{psnr:11.2f} {ssim:.3f} " for psnr, ssim in (cell.scores[n] for n in names)] if cell.scores else []
         print(f"{cell!s:40}" + "".join(shown or [f"{'n/a':>18}"] * len(names)), flush=True)
         cells.append(cell)

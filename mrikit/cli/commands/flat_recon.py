@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
+
 from mrikit.cli import params
 from mrikit.cli.runner import Run, command
 
@@ -14,6 +16,7 @@ from mrikit.cli.runner import Run, command
         ("mrikit flat-recon --accel 8 scan.h5 out.nii", "under-sample a full scan 8-fold and reconstruct it"),
         ("mrikit flat-recon acquired.h5 out.nii", "reconstruct an accelerated scan as it was acquired"),
         ("mrikit flat-recon --mask mask.npy --maps maps.npy scan.h5 out.npy", "a mask and maps of your own"),
+        ("mrikit flat-recon --adapt 30 acquired.h5 out.nii", "fit the network to the scan at hand before"),
         ("mrikit flat-recon --accel 4 --trajectory states.npy scan.h5 out.npy", "the state after every cascade too"),
     ],
     uses=["device", "seed", "threads"],
@@ -29,6 +32,15 @@ def flat_recon(
     trajectory: Annotated[
         str | None, params.output_option("--trajectory", "Also write every cascade's state here, from the start on.")
     ] = None,
+    adapt: Annotated[
+        int,
+        typer.Option(
+            metavar="STEPS",
+            help="Fit the network to each slice first, in so many steps: 30, say.",
+            min=0,
+            show_default=False,
+        ),
+    ] = 0,
     model: params.Model = "flat-small",
     mask_kind: params.MaskKindOption = "random",
     acs: params.Acs = "auto",
@@ -41,6 +53,10 @@ def flat_recon(
     that contradicts it is an error. Coil maps are those of `espirit --refine` unless --maps gives them. The image is
     in the scan's own units and geometry, as mvue's is, and so are the states of --trajectory (slice, state, y, x),
     of which `mrikit metrics --plot` shows the quality. --json tells how far each is from the data.
+
+    With --adapt the network learns, before it reconstructs a slice, to foretell samples of that slice which it is not
+    shown. No reference is needed. On real scans 30 steps gained 0 to 2 dB, most where they are least like those that
+    the network was trained on, and took 10 to 40 seconds a slice of one CPU core.
     """
     from mrikit.physics.retrospective import Sampling
     from mrikit.unrolled.reconstruct import load_model, reconstruct
@@ -51,7 +67,9 @@ def flat_recon(
     tracked = trajectory is not None or run.settings.json
 
     def one_slice(*arrays: Any) -> tuple[Any, ...]:
-        result = reconstruct(*arrays, how=how, model=model, device=run.device, trajectory=tracked)
+        result = reconstruct(
+            *arrays, how=how, model=model, device=run.device, adapt=adapt, trajectory=tracked, watch=run.within_slice
+        )
         accels.append(result.accel)
         scales.append(result.scale)
         if result.trajectory is None:

@@ -1,0 +1,74 @@
+"""A network fitted to one scan, without a reference: it learns to foretell samples of the scan that it is not shown.
+
+Every step holds a share of the scan's own samples back, reconstructs from the rest, and compares. Yaman 2022,
+"Zero-shot self-supervised learning for MRI reconstruction", arXiv 2102.07737.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrikit.physics.scan import Scan
+from mrikit.physics.sense import Sense
+from mrikit.unrolled.architectures import Network
+from mrikit.unrolled.model import Unrolled
+from mrikit.unrolled.problem import collate
+
+LEARNING_RATE = 3e-4  # of the first step; it falls to nothing
+HELD_BACK = 0.2  # share of the samples outside the fully sampled centre
+CLIP = 1.0  # largest norm of a gradient
+N_START = 60  # iterations before x_1, with which FLAT ends: time matters less to whoever adapts
+
+Watch = Callable[[float, str], None]
+
+
+def unwatched(share: float, text: str) -> None:
+    """A `Watch` that looks away."""
+
+
+def adapted(
+    network: Network, scan: Scan, n_steps: int, *, rng: np.random.Generator, watch: Watch = unwatched
+) -> Network:
+    """A copy of `network` that `n_steps` steps have fitted to `scan`; a copy alone, where nothing can be held back.
+
+    Only kernels of convolutions change. Biases would, too, where samples are mostly noise, and so put something where
+    the image is empty. watch: gets the share of the steps that is done, and where it is, after every step.
+    """
+    network = copy.deepcopy(network)
+    free = np.argwhere(scan.mask & ~scan.centre)
+    if len(free) < 2:
+        return network
+    device = str(next(network.parameters()).device)
+    kernels = [parameter.requires_grad_() for parameter in network.parameters() if parameter.ndim == 4]
+    optimiser = torch.optim.Adam(kernels, LEARNING_RATE)
+    with torch.inference_mode(False), torch.enable_grad():
+        for step in range(n_steps):
+            optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / n_steps)
+            chosen = rng.choice(free, max(1, round(HELD_BACK * len(free))), replace=False)
+            held_back = np.zeros_like(scan.mask)
+            held_back[tuple(chosen.T)] = True
+            loss = foretelling_loss(network, scan, held_back, device)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(kernels, CLIP)
+            optimiser.step()
+            watch((step + 1) / (n_steps + 1), f"adapting, step {step + 1} of {n_steps}")
+    if isinstance(network, Unrolled):
+        network.config = replace(network.config, n_start=max(N_START, network.config.n_start))
+    return network.requires_grad_(False)
+
+
+def foretelling_loss(network: Network, scan: Scan, held_back: np.ndarray, device: str) -> Tensor:
+    """||e||_2 / ||y||_2 + ||e||_1 / ||y||_1 over the samples `held_back`, e the error of what the others foretell."""
+    kept = scan.mask & ~held_back
+    image = network(collate([replace(scan, kspace=scan.kspace * kept, mask=kept)], device))[-1]
+    maps, mask, truth = (torch.from_numpy(each).to(device) for each in (scan.maps, held_back, scan.kspace * held_back))
+    error = Sense(maps, mask, axes=scan.axes).forward(image) - truth
+    two, one = (torch.linalg.vector_norm(error, p) / torch.linalg.vector_norm(truth, p) for p in (2, 1))
+    return two + one

@@ -1,0 +1,106 @@
+"""Fitting a network to one scan: what it learns, what it leaves alone."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from scans import simulated
+
+import mrikit as api
+from mrikit.physics.scan import Scan, prepare
+from mrikit.rng import generator
+from mrikit.unrolled.adapt import N_START, adapted, foretelling_loss
+from mrikit.unrolled.architectures import Network, build
+from mrikit.unrolled.problem import collate
+from mrikit.unrolled.reconstruct import load_model, reconstruct
+
+KINDS = ("random", "poisson")
+SMALL = {
+    "flat": {"n_unrolls": 2, "features": 4, "levels": 1, "n_cg": 4, "n_least_squares": 4, "n_start": 4},
+    "modl": {"n_unrolls": 2, "n_cg": 4, "features": 4},
+}
+
+
+def scan(kind: str = "random", accel: float = 4) -> Scan:
+    kspace = simulated((64, 96), coils=4).kspace[0]
+    return prepare(api.undersample(kspace, api.mask((64, 96), accel, kind=kind)), method="a test").scan
+
+
+def split(one: Scan) -> np.ndarray:
+    """A fifth of the free samples of a scan, that no step of seed 0 holds back as they are."""
+    free = np.argwhere(one.mask & ~one.centre)
+    held_back = np.zeros_like(one.mask)
+    held_back[tuple(generator(9, "split").choice(free, len(free) // 5, replace=False).T)] = True
+    return held_back
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_foretells_other_samples_better(kind: str) -> None:
+    one, network = scan(kind), load_model("flat-small")
+    fitted = adapted(network, one, 20, rng=generator(0, "test"))
+    before, after = (foretelling_loss(each, one, split(one), "cpu").item() for each in (network, fitted))
+    assert after < before
+
+
+@pytest.mark.parametrize("architecture", SMALL)
+def test_kernels_alone_change_and_only_those_of_a_copy(architecture: str) -> None:
+    one = scan()
+    torch.manual_seed(0)
+    network: Network = build(architecture, SMALL[architecture]).eval()
+    for parameter in network.parameters():  # the last layers of new networks are zero
+        torch.nn.init.normal_(parameter, std=0.05)
+    kept = copy.deepcopy(network.state_dict())
+    fitted = adapted(network, one, 2, rng=generator(0, "test"))
+    assert all(torch.equal(value, kept[name]) for name, value in network.state_dict().items())
+    changed = {name for name, value in fitted.state_dict().items() if not torch.equal(value, kept[name])}
+    assert changed
+    assert {fitted.state_dict()[name].ndim for name in changed} == {4}
+    assert not any(parameter.requires_grad for parameter in fitted.parameters())
+
+
+def test_samples_held_back_are_not_shown() -> None:
+    one = scan()
+    held_back = split(one)
+    shown = []
+
+    def look(problem: object) -> list[torch.Tensor]:
+        shown.append(problem)
+        return [torch.zeros(1, *one.maps.shape[-2:], dtype=torch.complex64)]
+
+    loss = foretelling_loss(look, one, held_back, "cpu")
+    (problem,) = shown
+    assert torch.equal(problem.mask[0, 0, 0], torch.from_numpy(one.mask & ~held_back))
+    assert torch.equal(problem.kspace != 0, problem.mask & torch.from_numpy(one.kspace != 0))
+    assert loss.item() == pytest.approx(2)  # an image of zeros is wrong by all there is, in both norms
+
+
+def test_the_image_is_another_and_the_same_each_time() -> None:
+    kspace, mask = simulated((64, 96), coils=4).kspace[0], api.mask((64, 96), 4)
+    plain, one, two = (api.flat_recon(kspace, mask=mask, adapt=n) for n in (0, 2, 2))
+    assert np.array_equal(one, two)
+    assert not np.allclose(one, plain, rtol=1e-3)
+    assert np.array_equal(plain, api.flat_recon(kspace, mask=mask))
+
+
+def test_progress_is_told_after_every_step() -> None:
+    told: list[tuple[float, str]] = []
+    kspace = simulated((64, 96), coils=4).kspace[0]
+    reconstruct(kspace, api.mask((64, 96), 4), adapt=3, watch=lambda *news: told.append(news))
+    assert [share for share, _ in told] == [1 / 4, 2 / 4, 3 / 4]
+    assert told[1][1] == "adapting, step 2 of 3"
+
+
+def test_a_scan_with_nothing_to_hold_back_is_reconstructed_as_ever() -> None:
+    kspace = simulated((64, 96), coils=4).kspace[0]
+    found = reconstruct(kspace, adapt=2).image
+    assert np.array_equal(found, reconstruct(kspace).image)
+
+
+def test_an_adapted_flat_starts_more_slowly() -> None:
+    one = scan()
+    fitted = adapted(load_model("flat-small"), one, 1, rng=generator(0, "test"))
+    assert (fitted.config.n_start, load_model("flat-small").config.n_start) == (N_START, 24)
+    assert len(fitted(collate([one]))) == fitted.config.n_unrolls + 1
