@@ -138,7 +138,7 @@ class MriTask(Task):
             if isinstance(self.network, Modl):
                 self.network.denoise(operator(item, low).adjoint(item.kspace))
             elif isinstance(self.network, Unrolled):
-                self.network.first_estimate(problem(item, low))
+                self.network.glance(problem(item, low))
             else:
                 self.network(problem(item, low))
         finally:

@@ -106,10 +106,15 @@ class Unrolled(nn.Module):
         return (self.log_threshold[k] + problem.features() @ self.threshold_slope).exp()[:, None, None]
 
     @torch.no_grad()
-    def start(self, problem: Problem) -> tuple[Tensor, Tensor]:
-        """The least-squares image, in a few steps of conjugate gradients, and x_1, the wavelet-regularised one."""
+    def least_squares(self, problem: Problem) -> Tensor:
+        """The regularised least-squares image, in a few steps of conjugate gradients."""
         lamda = (0.01 + problem.sigma**2)[:, None, None]
-        least_squares = problem.operator.solve(problem.rhs, lamda, n_iters=self.config.n_least_squares)
+        return problem.operator.solve(problem.rhs, lamda, n_iters=self.config.n_least_squares)
+
+    @torch.no_grad()
+    def start(self, problem: Problem) -> tuple[Tensor, Tensor]:
+        """The least-squares image, and x_1, the wavelet-regularised one."""
+        least_squares = self.least_squares(problem)
         x = wavelet_start(problem.operator, problem.rhs, least_squares, problem.sigma, self.config.n_start)
         return least_squares, x
 
@@ -126,10 +131,10 @@ class Unrolled(nn.Module):
         rest = unet(channels, torch.cat([time, problem.features()], dim=1))
         return (shrunk - level * to_complex(rest)) * phase
 
-    def first_estimate(self, problem: Problem) -> Tensor:
-        """D of the first cascade: the first time that the network looks at a problem."""
-        least_squares, x = self.start(problem)
-        return self.denoise(0, x, least_squares, problem)
+    def glance(self, problem: Problem) -> Tensor:
+        """D of the first cascade at the least-squares image: what is seen of a problem in little time."""
+        least_squares = self.least_squares(problem)
+        return self.denoise(0, least_squares, least_squares, problem)
 
     def cascade(self, k: int, x: Tensor, mean: Tensor, problem: Problem) -> Tensor:
         """x^{k+1} from x^k and D, by the rule of the mode."""

@@ -101,6 +101,13 @@ def test_the_policy_sees_the_centre_alone(item, task):
     assert torch.allclose(task.view(item, low), task.view(blind, low), atol=1e-5)
 
 
+def test_a_flat_glances_at_the_centre_and_reconstructs_nothing(item, monkeypatch):
+    task = MriTask(FLAT).freeze()
+    for name in ("start", "cascade"):
+        monkeypatch.setattr(task.network, name, None)
+    assert task.condition(item).isfinite().all()
+
+
 def test_all_lines_score_higher_than_the_centre(item):
     exact = MriTask(TINY).freeze()  # whose denoiser is still the identity
     few, all_ = (exact.scores(item, m.expand(2, -1)) for m in (BUDGET.low.float(), torch.ones(32)))

@@ -16,7 +16,7 @@ from mrikit.cli.training import every, training
     examples=[
         ("mrikit policy train images/*.npy policy.safetensors", "a quarter of 128 lines, and a MoDL to reconstruct"),
         ("mrikit policy train --matrix 208 --accel 8 scans/ policy.safetensors", "an eighth of 208, on fastMRI scans"),
-        ("mrikit policy train --coils 4,8 --task-model modl scans/ policy.safetensors", "for a network there is"),
+        ("mrikit policy train --coils 4,8 --task-model flat-small scans/ policy.safetensors", "for a network there is"),
         ("mrikit policy train --task digits-classify digits/ policy.safetensors", "the pixels that tell digits apart"),
         ("mrikit policy train --task image --rate 0.05,0.5 photos/ policy.safetensors", "for photographs"),
         ("mrikit policy train --resume images/*.npy policy.safetensors", "go on where a run was cut off"),
