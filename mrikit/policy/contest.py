@@ -20,7 +20,7 @@ from mrikit.policy.propose import suited, trained_for
 from mrikit.policy.rivals.adps import ActiveDps
 from mrikit.policy.rivals.ads import Ads
 from mrikit.policy.rivals.dps import Logits
-from mrikit.policy.rivals.fixed import centre_only, population_energy, random, variable_density
+from mrikit.policy.rivals.fixed import centre_only, half, population_energy, random, variable_density
 from mrikit.policy.rivals.greedy import Greedy
 from mrikit.policy.rivals.loupe import Loupe
 from mrikit.policy.subject import Lesson, PictureSubject, ScanSubject, Subject
@@ -30,11 +30,11 @@ from mrikit.train.loop import Recipe
 from mrikit.train.run import Watcher
 
 NAMES = (
-    "centre", "random", "variable-density", "energy", "loupe", "dps", "adps", "greedy", "ads", "flow",
+    "centre", "half", "random", "variable-density", "energy", "loupe", "dps", "adps", "greedy", "ads", "flow",
 )  # fmt: skip
-QUICK = ("centre", "random", "variable-density", "energy", "loupe", "dps", "flow")
-OF_LINES = ("centre", "variable-density", "ads")  # which know what a low frequency is, or what k-space
-STEADY = ("centre", "energy", "loupe", "dps", "adps", "greedy")  # which draw nothing once they are trained
+QUICK = ("centre", "half", "random", "variable-density", "energy", "loupe", "dps", "flow")
+OF_LINES = ("centre", "half", "variable-density", "ads")  # which know what a low frequency is, or what k-space
+STEADY = ("centre", "half", "energy", "loupe", "dps", "adps", "greedy")  # which draw nothing once they are trained
 LEARNERS: dict[str, Callable[[int, Any], Any]] = {
     "loupe": lambda n, task: Loupe(n),
     "dps": lambda n, task: Logits(n),
@@ -111,6 +111,7 @@ class Contest:
             return Ads(Plan(load_prior(self.prior, self.device), device=self.device))
         others: dict[str, Callable[[], Policy]] = {
             "centre": lambda: centre_only(n),
+            "half": lambda: half(n),
             "random": lambda: random(n),
             "variable-density": lambda: variable_density(n),
             "greedy": lambda: Greedy(task),

@@ -228,8 +228,12 @@ def objective(
 ) -> Objective:
     """The objective for a subject of that kind. What is None is as in the paper, but for lines, where the task's loss
     alone gives better masks, and for `DRAWS`.
+
+    Raises UsageError for a target that is of lines alone.
     """
     usual = PICTURES.get(kind)
+    if usual and target == "half":
+        raise UsageError(f"--target half has no meaning for --task {kind}", hint="it is for the lines of a scan")
     steepness, power = gate or (usual.gate if usual else (20.0, 2.0))
     sharpness = gamma if gamma is not None else usual.gamma if usual else 4.0
     draws = 1 if usual else DRAWS

@@ -118,7 +118,7 @@ def contest(**more):
 
 def test_every_policy_is_compared_with_the_budget_of_every_acceleration(heads, tmp_path):
     said = []
-    names = ["centre", "random", "variable-density", "energy", "loupe", "dps", "adps", "greedy", "flow"]
+    names = ["centre", "half", "random", "variable-density", "energy", "loupe", "dps", "adps", "greedy", "flow"]
     how = contest(names=[*names, str(heads / "own.safetensors")], watcher=Watcher(say=said.append))
     data, own = [heads / "heads.npy"], str(heads / "own.safetensors")
     facts = policy_compare(data, tmp_path / "out", policy=own, accels=(4, 6), train=data, contest=how)

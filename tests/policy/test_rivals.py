@@ -12,7 +12,7 @@ from mrikit.policy.gate import top_k
 from mrikit.policy.rivals.adps import ActiveDps
 from mrikit.policy.rivals.ads import ads, column_scores
 from mrikit.policy.rivals.dps import ANNEALED, Logits
-from mrikit.policy.rivals.fixed import any_density, centre_only, population_energy, random, variable_density
+from mrikit.policy.rivals.fixed import any_density, centre_only, half, population_energy, random, variable_density
 from mrikit.policy.rivals.greedy import Greedy
 from mrikit.policy.rivals.loupe import Loupe, rescale
 from mrikit.policy.task import Item
@@ -27,6 +27,14 @@ def test_the_centre_alone_is_one_block():
     budget = lines(128, 4)
     masks = centre_only(128)(item(budget, 2))
     assert masks[0].nonzero()[:, 0].tolist() == list(range(48, 80))
+
+
+@pytest.mark.parametrize("n", [127, 128])
+def test_half_takes_the_low_frequencies_and_one_side(n):
+    budget = lines(n, 4)
+    (mask,) = half(n)(item(budget, 1))
+    first = int(budget.low.nonzero()[0])
+    assert mask.nonzero()[:, 0].tolist() == list(range(first, first + budget.kept))
 
 
 @pytest.mark.parametrize("make", [random, variable_density, any_density])

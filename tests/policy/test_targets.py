@@ -35,6 +35,12 @@ def test_the_energy_target_draws_in_proportion_without_replacement(gamma):
     assert torch.allclose(masks.double().mean(dim=0), inclusion(p / p.sum(), 3), atol=0.015)
 
 
+def test_the_half_target_counts_one_side_for_little():
+    energy = torch.tensor([[4.0, 2.0, 8.0, 2.0, 4.0]])
+    p = logits("half", energy, 2.0).exp()
+    assert torch.allclose(p / p[0, 2], torch.tensor([[0.025**2, 0.0125**2, 1.0, 0.25**2, 0.5**2]]))
+
+
 def test_the_low_frequencies_take_no_part_in_the_draw():
     torch.manual_seed(0)
     budget = Budget(7, 4, n_low=1)

@@ -10,7 +10,7 @@ import typer
 from mrikit.cli import params, types
 from mrikit.cli.runner import Run, command
 
-DEFAULT = "centre,random,variable-density,energy,loupe,dps,flow"
+DEFAULT = "centre,half,random,variable-density,energy,loupe,dps,flow"
 
 
 @command(
@@ -80,7 +80,8 @@ def policy_compare(
 
     All measure the same images with the same budget, and are scored by the task model of --policy: SSIM of magnitudes,
     the share of digits that are told, or the mean absolute error, negative. k-space is taken as it was measured, images
-    as scans with 1 % noise, both at the policy's matrix. LOUPE, DPS and A-DPS are trained here; greedy knows the truth;
+    as scans with 1 % noise, both at the policy's matrix. centre takes the lowest frequencies, half those and then one
+    side; LOUPE, DPS and A-DPS are trained here; greedy knows the truth;
     ads follows samples of a score prior. Of pictures without --train the last tenth is compared on.
 
     Mean and 95 % interval are over images, std from seed to seed: 0 for those that draw nothing. Where flow is among

@@ -59,10 +59,11 @@ def policy_train(
         ),
     ] = None,
     target: Annotated[
-        Literal["energy", "softmax", "learned"] | None,
+        Literal["energy", "half", "softmax", "learned"] | None,
         typer.Option(
             metavar="NAME",
-            help="What target masks are drawn by: energy, softmax of it, or learned, by the task; learned for digits.",
+            help="What target masks are drawn by: energy; that of one half of the lines; softmax of it; or learned, by "
+            "the task. energy for lines, learned for digits.",
             show_default=False,
         ),
     ] = None,

@@ -36,6 +36,12 @@ def centre_only(n: int) -> Ranking:
     return Ranking(-distance(n))
 
 
+def half(n: int) -> Ranking:
+    """The LF band, and the lines next to it on one side: partial Fourier."""
+    side = torch.arange(n) < n // 2
+    return Ranking(-distance(n) - 2 * side)
+
+
 def random(n: int) -> Ranking:
     """The LF band, and any other places alike."""
     return Ranking(torch.zeros(n), drawn=True)
