@@ -179,7 +179,7 @@ def policy_compare(
     levels = asked or (trained_for(policy, what) if policy else ACCELS)
     found = []
     for level in levels:
-        model = policy or suited(level)
+        model = policy or suited(level, coils)
         here, there = subjects(load_policy(model), files, train, level, coils)
         how.watcher.say(f"{what} {level:g}, policy {Path(model).name}")
         found.append({what: level, **how.hold(model, here, there, folder / f"{what}-{level:g}")})

@@ -16,7 +16,7 @@ from mrikit.policy.mri import MriTask, slices
 from mrikit.policy.velocity import resize
 from mrikit.rng import generator
 
-NAME = "policy-"  # of default policies, before their lines
+NAME = "policy-"  # of default policies
 
 
 def line_scores(
@@ -66,22 +66,25 @@ def propose(
     return masks if per_slice else masks[0]
 
 
-def defaults() -> list[str]:
-    """The default policies. Raises MissingInputError where none ships."""
+def defaults(n_coils: int = 1) -> list[str]:
+    """The default policies for scans of one coil, or of several, which can do without lines that one coil needs.
+
+    They are all there are where none is for such scans. Raises MissingInputError where none ships.
+    """
     found = [name for name in weights.names() if name.startswith(NAME)]
     if not found:
         raise MissingInputError("no default policy ships with this mrikit", hint="train one: mrikit policy train")
-    return found
+    return [name for name in found if (max(trained_for(name, "coils")) > 1) == (n_coils > 1)] or found
 
 
-def nearest(n: int) -> str:
-    """The default policy whose masks have the number of lines that is nearest to `n`."""
-    return min(defaults(), key=lambda name: abs(int(name.removeprefix(NAME)) - n))
+def nearest(n: int, n_coils: int = 1) -> str:
+    """The default policy for such coils whose masks have the number of lines that is nearest to `n`."""
+    return min(defaults(n_coils), key=lambda name: abs(weights.card(name)["config"]["velocity"]["config"]["n"] - n))
 
 
-def suited(accel: float) -> str:
-    """The default policy that was trained for the acceleration nearest to `accel`."""
-    return min(defaults(), key=lambda name: min(abs(trained - accel) for trained in trained_for(name)))
+def suited(accel: float, n_coils: int = 1) -> str:
+    """The default policy for such coils that was trained for the acceleration nearest to `accel`."""
+    return min(defaults(n_coils), key=lambda name: min(abs(trained - accel) for trained in trained_for(name)))
 
 
 def trained_for(model: str, what: str = "accel") -> tuple[float, ...]:

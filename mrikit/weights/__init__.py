@@ -70,7 +70,7 @@ def card(model: str) -> dict[str, Any]:
 def summary(name: str, card: dict[str, Any]) -> str:
     """One line about a model: what it is for, its size, what it was trained on."""
     path = find(name)
-    return f"{name:12} {card['architecture']:8} {path.stat().st_size / 1e6:5.1f} MB  {card.get('summary', '')}"
+    return f"{name:16} {card['architecture']:8} {path.stat().st_size / 1e6:5.1f} MB  {card.get('summary', '')}"
 
 
 def as_text(card: dict[str, Any], indent: str = "") -> str:

@@ -15,7 +15,7 @@ from mrikit.policy.compare import compare
 from mrikit.policy.fit import train_flow, train_task
 from mrikit.policy.images import ImageConfig, ImageTask, PictureStream
 from mrikit.policy.objective import Objective
-from mrikit.policy.propose import propose
+from mrikit.policy.propose import defaults, nearest, propose, suited
 from mrikit.policy.rivals.fixed import random
 from mrikit.policy.scans import SliceStream
 from mrikit.policy.subject import ScanSubject
@@ -224,3 +224,11 @@ def test_a_mask_over_budget_is_no_result(digits, classifier):
     with pytest.raises(ResultError, match="greedy-ish: a mask takes 64 places"):
         compare(classifier, {"greedy-ish": lambda one: torch.ones(len(one), 64)}, [item])
     assert pixels(64, 1.0).kept == 64
+
+
+def test_scans_of_one_coil_and_of_several_have_default_policies_of_their_own(monkeypatch):
+    assert [nearest(n) for n in (96, 150, 180, 400)] == ["policy-128", "policy-128", "policy-208", "policy-208"]
+    assert nearest(208, n_coils=8) == suited(8, n_coils=2) == "policy-128-array"
+    assert (suited(4), suited(8)) == ("policy-128", "policy-208")
+    monkeypatch.setattr(weights, "names", lambda: ["modl", "policy-128", "policy-208"])
+    assert defaults(n_coils=8) == defaults() == ["policy-128", "policy-208"]

@@ -37,13 +37,16 @@ def policy_propose(
 
     The mask keeps exactly round(N / accel) of N lines, the low-frequency band among them: the 8 % in the centre up to
     R = 6, else 4 %. Nothing else of IN is looked at. Its noise is drawn by --seed; the same seed gives the same mask.
-    Without --policy the default policy of the nearest number of lines is taken, and resized.
+    Without --policy the default policy of the nearest number of lines is taken, of those for one coil or for several,
+    and resized. The default ones are for flat-recon: of one coil they take one half of k-space, which reconstructions
+    that do not expect a smooth phase cannot make up for.
     """
     from mrikit.policy.architectures import load_policy
     from mrikit.policy.propose import nearest, propose, trained_for
 
     scan = run.open(in_, "kspace")
-    model = policy or nearest(scan.header.shape[-1])
+    *_, n_coils, _, n_x = scan.header.shape
+    model = policy or nearest(n_x, n_coils)
     asked = accel or trained_for(model)[0]
     network = load_policy(model, run.device, solver, steps, samples)
     volume = (arrays[0] for arrays in run.slices([scan]))
