@@ -5,7 +5,7 @@
 Every scan is under-sampled, its maps come from what is left by `espirit --refine`, for every method, and PSNR (dB,
 inside the 5 % mask) and SSIM are taken against the MVUE of the full scan with maps from its full centre. BART's lambda
 is the best of six, chosen with the reference in hand, which flatters it. `start` is where a network's cascades begin,
-and `adapted` what `flat-recon --adapt` makes. Cells with fewer than 16 lines are n/a.
+and `adapt` what `flat-recon --adapt` makes. Cells with fewer than 16 lines are n/a.
 
 The scans are of two splits. `design`: three real scans, which have guided choices of the design; the default.
 `held-out`: complex images of people and organs, one a subject, behind 8 simulated coils and noise of 0.5 % of a bright
@@ -189,7 +189,7 @@ def evaluate(scan: Scan, kind: str, accel: int, models: list[str], bart: Cache |
         states = task.made("flat", model=model).states
         cell.scores[f"{model} start"], cell.scores[model] = (score(task.reference, states[k]) for k in (0, -1))
         if adapt:
-            cell.scores[f"{model} adapted"] = score(task.reference, task.made("flat-adapt", model=model).image)
+            cell.scores[f"{model} adapt"] = score(task.reference, task.made("flat-adapt", model=model).image)
     return cell
 
 
@@ -226,7 +226,7 @@ def main() -> None:
     args = parser.parse_args()
     models = args.model or ["flat-small"]
     bart = Cache(args.cache) if args.bart else None
-    steps = [(model, what) for model in models for what in (" start", "", *([" adapted"] if args.adapt else []))]
+    steps = [(model, what) for model in models for what in (" start", "", *([" adapt"] if args.adapt else []))]
     names = ["zf", "l2", *([BART] if bart else []), *(model + what for model, what in steps)]
     heads = [*names[: -len(steps)], *(Path(model).stem + what for model, what in steps)]
     print(f"{'':40}" + "".join(f"{head[-16:]:>18}" for head in heads))
