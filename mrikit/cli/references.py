@@ -19,6 +19,17 @@ REFERENCES: dict[str, tuple[tuple[str, ...], str]] = {
   doi = {10.48550/arXiv.2512.03020}
 }""",
     ),
+    "adapt": (
+        ("flat-recon",),
+        """@inproceedings{adapt,
+  author = {Yaman, Burhaneddin and Hosseini, Seyed Amir Hossein and Ak{\\c{c}}akaya, Mehmet},
+  title = {Zero-Shot Self-Supervised Learning for {MRI} Reconstruction},
+  booktitle = {International Conference on Learning Representations},
+  year = {2022},
+  eprint = {2102.07737},
+  archivePrefix = {arXiv}
+}""",
+    ),
     "espirit": (
         ("espirit", "flat-recon"),
         """@article{espirit,

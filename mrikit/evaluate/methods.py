@@ -17,7 +17,10 @@ from mrikit.errors import UsageError
 
 @dataclass(frozen=True)
 class Options:
-    """What a method may need besides its data. samples: of langevin. iters: of convdecoder. model: weights."""
+    """What a method may need besides its data. model: weights.
+
+    samples: of langevin. iters: of convdecoder. adapt: steps in which flat-adapt fits its network.
+    """
 
     seed: int = 0
     samples: int = 4
@@ -25,6 +28,7 @@ class Options:
     device: str = "cpu"
     model: str | None = None
     lamda: float | None = None
+    adapt: int = 30
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,17 @@ def classical(kspace: np.ndarray, mask: np.ndarray, maps: np.ndarray, options: O
     return Output(pics(kspace, maps, reg=reg, lamda=options.lamda))
 
 
-def unrolled(kspace: np.ndarray, mask: np.ndarray, maps: np.ndarray, options: Options, *, adapt: int = 0) -> Output:
-    """`mrikit flat-recon`, with the state after every cascade."""
+def unrolled(
+    kspace: np.ndarray, mask: np.ndarray, maps: np.ndarray, options: Options, *, fitted: bool = False
+) -> Output:
+    """`mrikit flat-recon`, `fitted` with --adapt, with the state after every cascade."""
+    from mrikit.physics.retrospective import Sampling
     from mrikit.unrolled.reconstruct import DEFAULT_MODEL, reconstruct
 
-    model = options.model or DEFAULT_MODEL
-    result = reconstruct(kspace, mask, maps, model=model, device=options.device, adapt=adapt, trajectory=True)
+    result = reconstruct(
+        kspace, mask, maps, how=Sampling(seed=options.seed), model=options.model or DEFAULT_MODEL,
+        device=options.device, adapt=options.adapt if fitted else 0, trajectory=True,
+    )  # fmt: skip
     return Output(result.image, states=result.trajectory.states)
 
 
@@ -115,8 +124,9 @@ class Family:
 
 
 L1_LAMDAS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-ADAPT_STEPS = 30
 L2_LAMDAS = (0.0001, 0.001, 0.01, 0.1)
+
+FITTED = "flat-adapt"
 
 FAMILIES: dict[str, Family] = {
     "zf": Family(zero_filled),
@@ -126,7 +136,7 @@ FAMILIES: dict[str, Family] = {
     "modl": Family(unrolled, load_network, model="modl"),
     "varnet": Family(unrolled, load_network, model="varnet-small"),
     "flat": Family(unrolled, load_network, model="flat-small"),
-    "flat-adapt": Family(partial(unrolled, adapt=ADAPT_STEPS), load_network, model="flat-small"),
+    FITTED: Family(partial(unrolled, fitted=True), load_network, model="flat-small", takes=("adapt",)),
     "langevin": Family(sampled, load_prior, model="score-small", takes=("samples",)),
     "convdecoder": Family(untrained, partial(load_package, "torch"), takes=("iters",)),
 }
@@ -158,6 +168,8 @@ class Method:
 def parse(names: Sequence[str]) -> list[Method]:
     """The methods of `zf`, `flat`, or, with other weights, `flat=own.safetensors`, whose label is `own`.
 
+    That of `flat-adapt=own.safetensors` is `own-adapt`.
+
     Raises UsageError for a name that is none, with the nearest, for weights where there are none, and for a label that
     comes twice.
     """
@@ -173,7 +185,8 @@ def parse(names: Sequence[str]) -> list[Method]:
         default = FAMILIES[family].model
         if given and (default is None or not model):
             raise UsageError(f"--methods {text}: {family} has no weights" if model else f"--methods {text}: no weights")
-        methods.append(Method(Path(model).stem if given else family, family, model or default))
+        label = Path(model).stem + ("-adapt" if family == FITTED else "") if given else family
+        methods.append(Method(label, family, model or default))
     labels = [method.label for method in methods]
     if twice := {label for label in labels if labels.count(label) > 1}:
         raise UsageError(f"--methods: {', '.join(sorted(twice))} comes twice", hint="give weights files other names")

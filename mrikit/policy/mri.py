@@ -144,7 +144,7 @@ class MriTask(Task):
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.cat(means[-len(layers) :], dim=1)  # of the last cascade, where all share one denoiser
+        return torch.cat(means, dim=1)
 
     def view(self, item: Slices, mask: Tensor) -> Tensor:
         return magnitude(operator(item, mask).adjoint(item.kspace))[:, None]

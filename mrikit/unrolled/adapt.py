@@ -38,16 +38,17 @@ def adapted(
     """A copy of `network` that `n_steps` steps have fitted to `scan`; a copy alone, where nothing can be held back.
 
     Only kernels of convolutions change. Biases would, too, where samples are mostly noise, and so put something where
-    the image is empty. watch: gets the share of the steps that is done, and where it is, after every step.
+    the image is empty. A FLAT that starts at the wavelet-regularised image then starts with `N_START` iterations.
+    watch: gets the share of the steps that is done, and where it is, after every step.
     """
-    network = copy.deepcopy(network)
-    free = np.argwhere(scan.mask & ~scan.centre)
-    if len(free) < 2:
-        return network
-    device = str(next(network.parameters()).device)
-    kernels = [parameter.requires_grad_() for parameter in network.parameters() if parameter.ndim == 4]
-    optimiser = torch.optim.Adam(kernels, LEARNING_RATE)
     with torch.inference_mode(False), torch.enable_grad():
+        network = copy.deepcopy(network).requires_grad_(False)
+        free = np.argwhere(scan.mask & ~scan.centre)
+        if len(free) < 2:
+            return network
+        device = str(next(network.parameters()).device)
+        kernels = [parameter.requires_grad_() for parameter in network.parameters() if parameter.ndim == 4]
+        optimiser = torch.optim.Adam(kernels, LEARNING_RATE)
         for step in range(n_steps):
             optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / n_steps)
             chosen = rng.choice(free, max(1, round(HELD_BACK * len(free))), replace=False)
@@ -59,7 +60,7 @@ def adapted(
             torch.nn.utils.clip_grad_norm_(kernels, CLIP)
             optimiser.step()
             watch((step + 1) / (n_steps + 1), f"adapting, step {step + 1} of {n_steps}")
-    if isinstance(network, Unrolled):
+    if isinstance(network, Unrolled) and network.config.n_start:
         network.config = replace(network.config, n_start=max(N_START, network.config.n_start))
     return network.requires_grad_(False)
 

@@ -91,3 +91,21 @@ def test_convdecoder_is_its_command(given, monkeypatch) -> None:
     kept, _, maps = given
     expected = fit(kept, maps, n_iters=2, seed=7, features=4).image
     np.testing.assert_array_equal(solved("convdecoder", given, iters=2, seed=7).image, expected)
+
+
+def test_a_fitted_network_is_another_method_than_itself(tmp_path):
+    plain, fitted = parse([f"flat={tmp_path}/own.safetensors", f"flat-adapt={tmp_path}/own.safetensors"])
+    assert (plain.label, fitted.label) == ("own", "own-adapt")
+    (default,) = parse(["flat-adapt"])
+    assert default.label == "flat-adapt"
+    assert default.terms(Options())["adapt"] == 30
+
+
+def test_the_seed_says_which_samples_a_fitted_network_is_not_shown():
+    kspace, mask = simulated((64, 96), coils=4).kspace[0], api.mask((64, 96), 4)
+    maps = api.espirit(kspace)
+    one, two = (
+        FAMILIES["flat-adapt"].solve(api.undersample(kspace, mask), mask, maps, Options(seed=seed, adapt=1)).image
+        for seed in (0, 1)
+    )
+    assert not np.array_equal(one, two)

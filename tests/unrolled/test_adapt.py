@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,16 +22,17 @@ KINDS = ("random", "poisson")
 SMALL = {
     "flat": {"n_unrolls": 2, "features": 4, "levels": 1, "n_cg": 4, "n_least_squares": 4, "n_start": 4},
     "modl": {"n_unrolls": 2, "n_cg": 4, "features": 4},
+    "varnet": {"n_unrolls": 2, "features": 4, "levels": 1, "maps": "espirit"},
 }
 
 
-def scan(kind: str = "random", accel: float = 4) -> Scan:
-    kspace = simulated((64, 96), coils=4).kspace[0]
-    return prepare(api.undersample(kspace, api.mask((64, 96), accel, kind=kind)), method="a test").scan
+def scan(kind: str = "random", shape: tuple[int, int] = (64, 96)) -> Scan:
+    kspace = simulated(shape, coils=4).kspace[0]
+    return prepare(api.undersample(kspace, api.mask(shape, 4, kind=kind)), method="a test").scan
 
 
 def split(one: Scan) -> np.ndarray:
-    """A fifth of the free samples of a scan, that no step of seed 0 holds back as they are."""
+    """A fifth of the free samples of a scan."""
     free = np.argwhere(one.mask & ~one.centre)
     held_back = np.zeros_like(one.mask)
     held_back[tuple(generator(9, "split").choice(free, len(free) // 5, replace=False).T)] = True
@@ -39,8 +41,10 @@ def split(one: Scan) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_foretells_other_samples_better(kind: str) -> None:
-    one, network = scan(kind), load_model("flat-small")
-    fitted = adapted(network, one, 20, rng=generator(0, "test"))
+    one, network = scan(kind, (96, 128)), load_model("flat-small")
+    kept = one.mask & ~split(one)
+    known = replace(one, kspace=one.kspace * kept, mask=kept)
+    fitted = adapted(network, known, 12, rng=generator(0, "test"))
     before, after = (foretelling_loss(each, one, split(one), "cpu").item() for each in (network, fitted))
     assert after < before
 
@@ -97,6 +101,19 @@ def test_a_scan_with_nothing_to_hold_back_is_reconstructed_as_ever() -> None:
     kspace = simulated((64, 96), coils=4).kspace[0]
     found = reconstruct(kspace, adapt=2).image
     assert np.array_equal(found, reconstruct(kspace).image)
+
+
+def test_it_learns_where_nothing_else_does() -> None:
+    kspace, mask = simulated((64, 96), coils=4).kspace[0], api.mask((64, 96), 4)
+    expected = api.flat_recon(kspace, mask=mask, adapt=1)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            assert np.array_equal(api.flat_recon(kspace, mask=mask, adapt=1), expected)
+
+
+def test_a_flat_without_a_start_is_given_none() -> None:
+    network = build("flat", {**SMALL["flat"], "n_start": 0}).eval()
+    assert adapted(network, scan(), 1, rng=generator(0, "test")).config.n_start == 0
 
 
 def test_an_adapted_flat_starts_more_slowly() -> None:

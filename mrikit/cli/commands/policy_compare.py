@@ -68,7 +68,9 @@ def policy_compare(
             show_default=False,
         ),
     ] = None,
-    coils: Annotated[int, typer.Option(help="Receiver coils of scans that are simulated.", min=1, max=128)] = 1,
+    coils: Annotated[
+        int, typer.Option(help="Receiver coils of scans that are simulated, and of the default policy.", min=1, max=128)
+    ] = 1,
     seeds: Annotated[int, typer.Option(help="Seeds of policies that draw.", min=2)] = 5,
     limit: Annotated[int, typer.Option(help="Images to score on, at most, evenly from DATA.", min=1)] = 64,
     steps: Annotated[int, typer.Option(help="Training steps of LOUPE, DPS and A-DPS.", min=1)] = 500,
