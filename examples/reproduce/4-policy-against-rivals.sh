@@ -10,7 +10,6 @@ sh "$here/data.sh" "$1"
 cd "$1"
 
 mrikit policy compare --resume --accel "${ACCEL:-4}" --steps "${STEPS:-60}" --limit "${LIMIT:-24}" --threads 1 \
-    --policies "${POLICIES:-centre,half,random,variable-density,energy,loupe,dps,flow}" --train train --out compared unseen \
-    > table.txt
+    ${POLICIES:+--policies "$POLICIES"} --train train --out compared unseen > table.txt
 cp compared/scores.png .
 cat table.txt

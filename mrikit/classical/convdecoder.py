@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from mrikit.errors import UsageError
-from mrikit.physics.scan import prepare, virtual_coils
+from mrikit.physics.scan import SliceWatch, prepare, unwatched, virtual_coils
 from mrikit.physics.sense import Sense
 from mrikit.rng import generator
 
@@ -34,7 +33,7 @@ def fit(
     seed: int = 0,
     device: str = "cpu",
     features: int = FEATURES,
-    watch: Callable[[float, str], None] = lambda share, text: None,
+    watch: SliceWatch = unwatched,
 ) -> Fit:
     """Fit a network G to one slice of k-space `(coil, y, x)`, sampled where it is not zero, through its maps:
 

@@ -114,6 +114,7 @@ class Family:
     """solve: what makes the image. warm_up: what takes time the first time, and is no part of the method.
 
     model: its default weights. lamdas: those that --tune tries. takes: which of `Options` its image depends on.
+    suffix: of its label where the weights are given.
     """
 
     solve: Solve
@@ -121,12 +122,11 @@ class Family:
     model: str | None = None
     lamdas: tuple[float, ...] = ()
     takes: tuple[str, ...] = ()
+    suffix: str = ""
 
 
 L1_LAMDAS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 L2_LAMDAS = (0.0001, 0.001, 0.01, 0.1)
-
-FITTED = "flat-adapt"
 
 FAMILIES: dict[str, Family] = {
     "zf": Family(zero_filled),
@@ -136,7 +136,9 @@ FAMILIES: dict[str, Family] = {
     "modl": Family(unrolled, load_network, model="modl"),
     "varnet": Family(unrolled, load_network, model="varnet-small"),
     "flat": Family(unrolled, load_network, model="flat-small"),
-    FITTED: Family(partial(unrolled, fitted=True), load_network, model="flat-small", takes=("adapt",)),
+    "flat-adapt": Family(
+        partial(unrolled, fitted=True), load_network, model="flat-small", takes=("adapt",), suffix="-adapt"
+    ),
     "langevin": Family(sampled, load_prior, model="score-small", takes=("samples",)),
     "convdecoder": Family(untrained, partial(load_package, "torch"), takes=("iters",)),
 }
@@ -185,7 +187,7 @@ def parse(names: Sequence[str]) -> list[Method]:
         default = FAMILIES[family].model
         if given and (default is None or not model):
             raise UsageError(f"--methods {text}: {family} has no weights" if model else f"--methods {text}: no weights")
-        label = Path(model).stem + ("-adapt" if family == FITTED else "") if given else family
+        label = Path(model).stem + FAMILIES[family].suffix if given else family
         methods.append(Method(label, family, model or default))
     labels = [method.label for method in methods]
     if twice := {label for label in labels if labels.count(label) > 1}:

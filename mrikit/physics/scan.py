@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,12 @@ from mrikit.physics.sampling import acceleration, calibration_extent, centre
 SCALE_QUANTILE = 0.99
 EDGES = (0.05, 0.1, 0.2)  # shares of the readout at either end in which the noise is looked for
 TAIL = 1e-4  # share of the maps' energy that virtual coils may leave out
+
+SliceWatch = Callable[[float, str], None]  # gets the share of a slice that is done, and where it is
+
+
+def unwatched(share: float, text: str) -> None:
+    """A `SliceWatch` that looks away."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from mrikit.policy.budget import Budget
 from mrikit.policy.task import Item, Task
 from mrikit.train.config import Settings
 from mrikit.unrolled.architectures import Network, build, settings
-from mrikit.unrolled.model import Unrolled
 from mrikit.unrolled.modl import Modl
 from mrikit.unrolled.objective import magnitude, ssim
 from mrikit.unrolled.problem import Problem
@@ -135,12 +134,7 @@ class MriTask(Task):
 
         hooks = [layer.register_forward_hook(average) for layer in layers]
         try:
-            if isinstance(self.network, Modl):
-                self.network.denoise(operator(item, low).adjoint(item.kspace))
-            elif isinstance(self.network, Unrolled):
-                self.network.glance(problem(item, low))
-            else:
-                self.network(problem(item, low))
+            self.network.glance(problem(item, low))
         finally:
             for hook in hooks:
                 hook.remove()

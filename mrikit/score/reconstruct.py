@@ -12,7 +12,7 @@ import torch
 from mrikit import weights
 from mrikit.errors import UsageError
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.scan import Scan, Slice, prepare
+from mrikit.physics.scan import Scan, Slice, SliceWatch, prepare, unwatched
 from mrikit.score.architectures import build
 from mrikit.score.chain import Chain, streams
 from mrikit.score.checkpoint import Checkpoint
@@ -125,7 +125,7 @@ def reconstruct(
     *,
     checkpoint: Checkpoint | None = None,
     keep: bool = False,
-    watch: Callable[[float, str], None] = lambda share, text: None,
+    watch: SliceWatch = unwatched,
 ) -> Result:
     """Mean, spread and, with `keep`, samples of slice `number`; `checkpoint` saves them after every batch.
 

@@ -7,14 +7,13 @@ Every step holds a share of the scan's own samples back, reconstructs from the r
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mrikit.physics.scan import Scan
+from mrikit.physics.scan import Scan, SliceWatch, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.architectures import Network
 from mrikit.unrolled.model import Unrolled
@@ -25,15 +24,9 @@ HELD_BACK = 0.2  # share of the samples outside the fully sampled centre
 CLIP = 1.0  # largest norm of a gradient
 N_START = 60  # iterations before x_1, with which FLAT ends: time matters less to whoever adapts
 
-Watch = Callable[[float, str], None]
-
-
-def unwatched(share: float, text: str) -> None:
-    """A `Watch` that looks away."""
-
 
 def adapted(
-    network: Network, scan: Scan, n_steps: int, *, rng: np.random.Generator, watch: Watch = unwatched
+    network: Network, scan: Scan, n_steps: int, *, rng: np.random.Generator, watch: SliceWatch = unwatched
 ) -> Network:
     """A copy of `network` that `n_steps` steps have fitted to `scan`; a copy alone, where nothing can be held back.
 

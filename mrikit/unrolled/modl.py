@@ -60,6 +60,10 @@ class Modl(nn.Module):
         """D(x)."""
         return to_complex(self.denoiser(to_channels(x)))
 
+    def glance(self, problem: Problem) -> Tensor:
+        """What it sees of a problem in little time: D(A^H y)."""
+        return self.denoise(problem.rhs)
+
     def forward(self, problem: Problem) -> list[Tensor]:
         lamda = self.log_lamda.exp()
         states = [problem.rhs]

@@ -11,10 +11,10 @@ import torch
 
 from mrikit import weights
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.scan import prepare
+from mrikit.physics.scan import SliceWatch, prepare, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.rng import generator
-from mrikit.unrolled.adapt import Watch, adapted, unwatched
+from mrikit.unrolled.adapt import adapted
 from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.problem import Problem, collate
 
@@ -72,7 +72,7 @@ def reconstruct(
     device: str = "cpu",
     adapt: int = 0,
     trajectory: bool = False,
-    watch: Watch = unwatched,
+    watch: SliceWatch = unwatched,
 ) -> Result:
     """Reconstruct one slice of k-space `(coil, y, x)`; the arguments are those of `flat_recon`.
 

@@ -93,6 +93,10 @@ class VarNet(nn.Module):
         self.sensitivities = SensitivityNetwork(config.maps_features, config.maps_levels) if own_maps else None
         self.cascades = nn.ModuleList([Cascade(config.features, config.levels) for _ in range(config.n_unrolls)])
 
+    def glance(self, problem: Problem) -> Tensor:
+        """What it sees of a problem: all that it does."""
+        return self(problem)[-1]
+
     def forward(self, problem: Problem) -> list[Tensor]:
         given = unmasked(problem.maps, problem)
         coils = unmasked(self.sensitivities(problem), problem) if self.sensitivities else given
