@@ -215,6 +215,10 @@ Init = Annotated[
 AlignWeight = Annotated[
     float | None, typer.Option(help="Weight of the alignment; 0.1 by default.", min=0, show_default=False)
 ]
+Optimiser = Annotated[
+    Literal["adam", "muon"],
+    typer.Option(metavar="NAME", help="adam, or muon for kernels: a tenth more time a step, and more learned in it."),
+]
 Align = Annotated[
     Literal["state", "velocity", "none"] | None,
     typer.Option(metavar="NAME", help="Align states with the ideal path: state (FLAT), velocity, none (the others)."),

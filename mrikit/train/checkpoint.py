@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def save_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
-    """Write weights, average, Adam's moments and the step to `path`; an older state stays until this one is whole."""
+    """Write weights, average, the optimisers' moments and the step to `path`; an older state stays until this one is whole."""
     tensors = {f"model.{k}": v for k, v in state.model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in state.average.items()}
-    for i, moments in state.optimiser.state_dict()["state"].items():
-        for name in ("exp_avg", "exp_avg_sq", "step"):
-            tensors[f"adam.{i}.{name}"] = moments[name]
+    for optimiser in state.optimisers:
+        for i, moments in optimiser.state_dict()["state"].items():
+            tensors |= {f"{_name(optimiser)}.{i}.{name}": moment for name, moment in moments.items()}
     about = {"step": state.step, "usual_norm": state.usual_norm, "terms": dict(terms)}
     content = save(
         {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {k: json.dumps(v) for k, v in about.items()}
@@ -60,10 +60,11 @@ def load_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
         raise DataError(f"{path}: this training state belongs to another model") from error
     for name, value in _below(tensors, "average.").items():
         state.average[name].copy_(value)
-    moments = [_below(tensors, f"adam.{i}.") for i in range(len(list(state.model.parameters())))]
-    described = state.optimiser.state_dict()
-    described["state"] = {i: m for i, m in enumerate(moments) if m}
-    state.optimiser.load_state_dict(described)
+    for optimiser in state.optimisers:
+        moments = [_below(tensors, f"{_name(optimiser)}.{i}.") for i in range(len(list(state.model.parameters())))]
+        described = optimiser.state_dict()
+        described["state"] = {i: m for i, m in enumerate(moments) if m}
+        optimiser.load_state_dict(described)
 
 
 class Log:
@@ -89,6 +90,10 @@ def _read_lines(path: Path) -> list[dict[str, float]]:
         except ValueError:  # the last one, cut short when the process was killed
             break
     return lines
+
+
+def _name(optimiser: torch.optim.Optimizer) -> str:
+    return type(optimiser).__name__.lower()
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 Item i of the data depends on i and the seed alone. Step s learns from the items s * B .. (s + 1) * B - 1, where B
 counts those of all processes, and its learning rate depends on s. A checkpoint therefore needs the weights, their
-average, Adam's two moments, the usual size of a gradient and the number of the step, nothing more.
+average, the optimisers' moments, the usual size of a gradient and the number of the step, nothing more.
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ from torch import Tensor, nn
 from mrikit.errors import TemporaryError
 from mrikit.rng import generator
 from mrikit.train import checkpoint, distributed, stop
+from mrikit.train.muon import Muon
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train, whatever the model.
 
-    batch: items a step, in each process. average: decay of the moving average of the weights. clip: largest norm of
-    a gradient. outlier: a step whose gradient is so many times the usual is not taken. *_every count steps.
+    batch: items a step, in each process. optimiser: `adam`, or `muon`, by which kernels learn, and all else by Adam.
+    average: decay of the moving average of the weights. clip: largest norm of a gradient. outlier: a step whose
+    gradient is so many times the usual is not taken. *_every count steps.
     """
 
     n_steps: int
     seed: int = 0
     batch: int = 1
     learning_rate: float = 1e-3
+    optimiser: str = "adam"
     warm_up: int = 200
     average: float = 0.999
     clip: float = 1.0
@@ -57,7 +60,7 @@ class State:
 
     model: nn.Module
     average: dict[str, Tensor]
-    optimiser: torch.optim.Adam
+    optimisers: tuple[torch.optim.Optimizer, ...]
     step: int = 0
     usual_norm: float = 0.0
     lines: list[dict[str, float]] = field(default_factory=list)
@@ -153,7 +156,7 @@ def accumulate(
     recipe: Recipe,
 ) -> dict[str, float]:
     """Set the gradients to this process's part of those of a step; returns the means of its losses."""
-    state.optimiser.zero_grad(set_to_none=True)
+    state.model.zero_grad(set_to_none=True)
     means: dict[str, float] = {}
     for number, item in items:
         torch.manual_seed(int(generator(recipe.seed, "torch", number).integers(2**62)))
@@ -166,12 +169,13 @@ def accumulate(
 
 def take_step(state: State, recipe: Recipe) -> float | None:
     """Take the step that the gradients say; returns their norm, or None where the step was not taken."""
-    for group in state.optimiser.param_groups:
+    for group in (group for optimiser in state.optimisers for group in optimiser.param_groups):
         group["lr"] = group["factor"] * learning_rate(recipe, state.step)
     norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip))
     taken = is_usual(state, norm, recipe)
     if taken:
-        state.optimiser.step()
+        for optimiser in state.optimisers:
+            optimiser.step()
         update_average(state, recipe)
     state.step += 1
     return norm if taken else None
@@ -235,12 +239,20 @@ def new_state(model: nn.Module, recipe: Recipe) -> State:
     """State before the first step. Parameters that are the model's own, not a layer's, learn ten times as fast."""
     distributed.share(model)
     own = {id(p) for p in model.parameters(recurse=False)}
+    layers = [p for p in model.parameters() if id(p) not in own]
+    kernels = [p for p in layers if recipe.optimiser == "muon" and p.ndim == 4]
+    apart = own | {id(p) for p in kernels}
     groups = [
-        {"params": [p for p in model.parameters() if id(p) not in own], "factor": 1.0},
+        {"params": [p for p in layers if id(p) not in apart], "factor": 1.0},
         {"params": [p for p in model.parameters() if id(p) in own], "factor": 10.0},
     ]
-    optimiser = torch.optim.Adam([g for g in groups if g["params"]], betas=(0.9, 0.99))
-    return State(model, {k: v.detach().clone() for k, v in model.state_dict().items()}, optimiser)
+    optimisers: list[torch.optim.Optimizer] = []
+    if groups := [group for group in groups if group["params"]]:
+        optimisers.append(torch.optim.Adam(groups, betas=(0.9, 0.99)))
+    if kernels:
+        optimisers.append(Muon([{"params": kernels, "factor": 1.0}]))
+    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    return State(model, average, tuple(optimisers))
 
 
 def update_average(state: State, recipe: Recipe) -> None:

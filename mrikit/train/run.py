@@ -134,6 +134,7 @@ class Job:
             "seed": recipe.seed,
             "steps": recipe.n_steps,
             f"{items}_per_step": recipe.batch * distributed.size(),
+            "optimiser": recipe.optimiser,
             "learning_rate": recipe.learning_rate,
             **terms,
             "validation": [f.name for f in held_back],

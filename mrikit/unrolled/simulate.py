@@ -68,8 +68,8 @@ class Simulation:
         return str(rng.choice([kind for kind in self.kinds if (kind in LINE_KINDS) == lines]))
 
 
-def full_scan(images: Images, rng: np.random.Generator, *, small: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Noise-free k-space `(coil, y, x)` of a simulated scan, and noise for it.
+def simulated_scan(images: Images, rng: np.random.Generator, *, small: bool) -> np.ndarray:
+    """k-space `(coil, y, x)` of a fully sampled slice, simulated.
 
     The image is drawn finer than the scan resolves it and cut off in k-space, as a scanner does, so edges ring.
     """
@@ -82,7 +82,7 @@ def full_scan(images: Images, rng: np.random.Generator, *, small: bool) -> tuple
     kspace = np.ascontiguousarray(kspace[:, centre(fine[0], n_y), centre(fine[1], n_x)])
     # In units of a bright voxel: a sample of the orthonormal k-space has the noise of a voxel.
     level = 10 ** rng.uniform(-3.3, -1.1)
-    return kspace, noise((n_y, n_x), n_coils, level, rng)
+    return kspace + noise((n_y, n_x), n_coils, level, rng)
 
 
 def measured_scan(scans: Scans, rng: np.random.Generator, *, small: bool) -> np.ndarray:
@@ -98,32 +98,32 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
     """Scans and targets `(y, x)`, scaled, that share one anatomy, its maps and its kind of mask.
 
     Maps are estimated from what is acquired, as in use. The target is the MVUE that these maps make of the whole
-    scan, noise-free where it is simulated, so that the network is not asked for what they cannot express. On three
-    real scans the MVUE with maps from the full centre had another phase, by up to 0.13 rad, 13 % of the image.
+    scan, so that the network is not asked for what they cannot express: on three real scans the MVUE with maps from
+    the full centre had another phase, by up to 0.13 rad, 13 % of the image. It has the scan's noise, as whatever a
+    reconstruction of a real scan is measured against has: what was acquired is kept, what was not cannot be foretold.
     """
     lines = rng.random() < simulation.line_share
     if simulation.scans and rng.random() < simulation.scans.share:
-        clean = measured = measured_scan(simulation.scans, rng, small=not lines)
+        kspace = measured_scan(simulation.scans, rng, small=not lines)
     else:
-        clean, added = full_scan(simulation.images, rng, small=not lines)
-        measured = clean + added
-    n_coils, n_y, n_x = clean.shape
+        kspace = simulated_scan(simulation.images, rng, small=not lines)
+    n_coils, n_y, n_x = kspace.shape
     accel = float(np.exp(rng.uniform(*np.log(simulation.accels))))
     kind = simulation.draw_kind(rng, lines=lines)
     # One scan in three has more or fewer central lines than `auto` gives.
     acs: int | str = int(rng.integers(10, 33)) if rng.random() < 1 / 3 else "auto"
     if acs != "auto" and acs > 0.8 * (n_x if lines else n_y * n_x / acs) / accel:
         acs = "auto"
-    acquired = sampling(measured)  # but for zero-padding, all
+    acquired = sampling(kspace)  # but for zero-padding, all
     masks = [
         mask((n_y, n_x), accel, kind=kind, acs=acs, seed=int(rng.integers(2**31))) & acquired
         for _ in range(simulation.per_scan)
     ]
-    maps = espirit(undersample(measured, np.logical_and.reduce(masks)), refine=True)
-    target = mvue(clean, maps)
+    maps = espirit(undersample(kspace, np.logical_and.reduce(masks)), refine=True)
+    target = mvue(kspace, maps)
     scans, targets = [], []
     for sampled in masks:
-        scan = standardise(undersample(measured, sampled), maps, sampled)
+        scan = standardise(undersample(kspace, sampled), maps, sampled)
         image = target / np.float32(scan.scale)
         if scan.transposed:  # a mask of the plane that holds everything is one of lines too
             image = image.T

@@ -50,6 +50,7 @@ def unroll_train(
     accel: params.AccelRange = (2.0, 12.0),
     mask_kind: params.MaskKinds = None,
     simulated: params.Simulated = 0.5,
+    optimiser: params.Optimiser = "adam",
     learning_rate: params.LearningRate = 2e-3,
     validate: params.Validate = None,
     strict: params.Strict = False,
@@ -77,8 +78,9 @@ def unroll_train(
             [Path(f) for f in train],
             job,
             recipe=Recipe(
-                steps or params.STEPS, seed=run.seed, batch=batch, learning_rate=learning_rate, **every(save_every)
-            ),
+                steps or params.STEPS, seed=run.seed, batch=batch, optimiser=optimiser, learning_rate=learning_rate,
+                **every(save_every),
+            ),  # fmt: skip
             epochs=epochs,
             network=choose(arch, config, **settings),
             init=init,
