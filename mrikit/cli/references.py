@@ -265,6 +265,16 @@ REFERENCES: dict[str, tuple[tuple[str, ...], str]] = {
   doi = {10.1016/j.mri.2007.04.010}
 }""",
     ),
+    "muon": (
+        ("unroll-train",),
+        """@misc{muon,
+  author = {Jordan, Keller and Jin, Yuchen and Boza, Vlado and You, Jiacheng and Cesista, Franz and Newhouse, Laker and
+            Bernstein, Jeremy},
+  title = {Muon: An optimizer for hidden layers in neural networks},
+  year = {2024},
+  url = {https://kellerjordan.github.io/posts/muon/}
+}""",
+    ),
     "ssim": (
         ("metrics", "evaluate", "unroll-train"),
         """@article{ssim,

@@ -1,7 +1,7 @@
 """Muon, an optimiser for kernels: each step is their momentum, made orthogonal.
 
 Jordan 2024, https://kellerjordan.github.io/posts/muon. A step is as long as one of Adam would be, so that the same
-learning rates fit: Liu 2025, arXiv 2502.16982.
+learning rates fit: Liu 2025, arXiv 2502.16982. torch.optim.Muon takes matrices alone, and computes in bfloat16.
 """
 
 from __future__ import annotations

@@ -84,6 +84,36 @@ def test_stopping_and_resuming_is_exact(tmp_path):
         assert torch.equal(whole.average[name], resumed.average[name])
 
 
+def test_kernels_learn_by_muon_and_resume_exactly(tmp_path):
+    def images(numbers):
+        for number in numbers:
+            yield torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(number))
+
+    def blur(model, x):
+        error = (model(x) - nn.functional.avg_pool2d(x, 3, stride=1, padding=1)).square().mean()
+        return error, {"error": float(error.detach())}
+
+    def network():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 1, 3, padding=1))
+
+    recipe = replace(RECIPE, optimiser="muon", learning_rate=0.05)
+    whole = fit(network(), images, blur, recipe, mkdir(tmp_path, "a"))
+    folder = mkdir(tmp_path, "b")
+    with pytest.raises(Stopped):
+        fit(network(), until(37, images), blur, recipe, folder)
+    saved = load_file(folder / "state.safetensors")
+    resumed = fit(network(), images, blur, recipe, folder, resume=True)
+
+    assert {name.split(".")[2] for name in saved if name.startswith("muon.")} == {"momentum"}
+    assert [tuple(p.shape) for p in whole.optimisers[1].param_groups[0]["params"]] == [(4, 1, 3, 3), (1, 4, 3, 3)]
+    assert whole.lines[-1]["error"] < 0.2 * whole.lines[0]["error"]
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name])
+    with pytest.raises(UsageError, match="optimiser muon"):
+        fit(network(), images, blur, replace(recipe, optimiser="adam"), folder, resume=True)
+
+
 def mkdir(parent: Path, name: str) -> Path:
     (parent / name).mkdir()
     return parent / name

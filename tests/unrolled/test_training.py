@@ -151,6 +151,14 @@ def test_a_full_plane_has_its_target_the_right_way_round():
     assert targets[0].shape == scans[0].kspace.shape[1:]
 
 
+@pytest.mark.parametrize("kinds", [("random",), ("poisson",)])
+def test_a_target_has_the_noise_of_its_scan(kinds):
+    """Where everything is acquired, the target is what the acquired samples say, noise included."""
+    for i in range(3):
+        problem, target = next(Stream(replace(ANATOMY, kinds=kinds, accels=(1.0, 1.0)), i).items(range(1), n_workers=0))
+        assert float((problem.rhs - target).abs().mean()) < 0.05 * float(problem.sigma)
+
+
 def test_what_is_read_is_not_written_over(tmp_path):
     out = tmp_path / "own.safetensors"
     require_apart(out, "flat-small", str(tmp_path / "other.json"), None)
