@@ -76,6 +76,7 @@ class Unrolled(nn.Module):
         super().__init__()
         n = config.n_unrolls
         self.config = config
+        self.flips: tuple[tuple[int, ...], ...] = ((),)  # axes to flip an image along: views that U_theta's mean is of
         self.times = times(n, config.schedule_power)
         unets = [
             UNet(6, 2, features=config.features, levels=config.levels, n_condition=3)
@@ -128,8 +129,9 @@ class Unrolled(nn.Module):
         channels = torch.stack([part for z in (shrunk, *details) for part in (z.real, z.imag)], dim=1)
         time = torch.full_like(problem.sigma, self.times[k])[:, None]
         unet = self.prior if self.config.shared else self.prior[k]
-        rest = unet(channels, torch.cat([time, problem.features()], dim=1))
-        return (shrunk - level * to_complex(rest)) * phase
+        condition = torch.cat([time, problem.features()], dim=1)
+        views = [unet(channels.flip(axes), condition).flip(axes) for axes in self.flips]
+        return (shrunk - level * to_complex(torch.stack(views).mean(dim=0))) * phase
 
     def glance(self, problem: Problem) -> Tensor:
         """D of the first cascade at the least-squares image: what is seen of a problem in little time."""

@@ -13,7 +13,7 @@ from scans import simulated
 import mrikit as api
 from mrikit.physics.scan import Scan, prepare
 from mrikit.rng import generator
-from mrikit.unrolled.adapt import N_START, adapted, foretelling_loss
+from mrikit.unrolled.adapt import FLIPS, N_START, adapted, foretelling_loss
 from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.problem import collate
 from mrikit.unrolled.reconstruct import load_model, reconstruct
@@ -116,8 +116,9 @@ def test_a_flat_without_a_start_is_given_none() -> None:
     assert adapted(network, scan(), 1, rng=generator(0, "test")).config.n_start == 0
 
 
-def test_an_adapted_flat_starts_more_slowly() -> None:
+def test_an_adapted_flat_starts_more_slowly_and_looks_from_all_sides() -> None:
     one = scan()
     fitted = adapted(load_model("flat-small"), one, 1, rng=generator(0, "test"))
+    assert (fitted.flips, load_model("flat-small").flips) == (FLIPS, ((),))
     assert (fitted.config.n_start, load_model("flat-small").config.n_start) == (N_START, 24)
     assert len(fitted(collate([one]))) == fitted.config.n_unrolls + 1
