@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def save_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
-    """Write weights, average, the optimisers' moments and the step to `path`; an older state stays until this one is whole."""
+    """Write all that `state` has, but its lines, to `path`; an older state stays until this one is whole."""
     tensors = {f"model.{k}": v for k, v in state.model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in state.average.items()}
     for optimiser in state.optimisers:

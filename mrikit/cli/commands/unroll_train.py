@@ -78,9 +78,13 @@ def unroll_train(
             [Path(f) for f in train],
             job,
             recipe=Recipe(
-                steps or params.STEPS, seed=run.seed, batch=batch, optimiser=optimiser, learning_rate=learning_rate,
+                steps or params.STEPS,
+                seed=run.seed,
+                batch=batch,
+                optimiser=optimiser,
+                learning_rate=learning_rate,
                 **every(save_every),
-            ),  # fmt: skip
+            ),
             epochs=epochs,
             network=choose(arch, config, **settings),
             init=init,
