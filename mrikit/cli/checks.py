@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mrikit.arrays import all_finite
 from mrikit.axes import LARGEST, SMALLEST, describe, require_complex
 from mrikit.errors import DataError, ResultError
 from mrikit.io import Header, Reader
@@ -59,14 +60,6 @@ def check_result(name: str, index: int | None, array: np.ndarray) -> None:
         raise ResultError(f"{name}: {where} has NaN or infinity", hint="nothing was written")
     if not array.any():
         raise ResultError(f"{name}: {where} is zero everywhere", hint="nothing was written")
-
-
-def all_finite(array: np.ndarray) -> bool:
-    """True without NaN and infinity; a sum, which either would spoil, decides most cases fast."""
-    if array.dtype.kind not in "fc":
-        return True
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
 
 
 def _first_bad(array: np.ndarray, header: Header, index: int) -> str:

@@ -57,14 +57,18 @@ def _nearest(path: Path) -> str | None:
     return f"did you mean {path.parent / near[0]}?" if near else None
 
 
-def check_outputs(outputs: Sequence[str], inputs: Sequence[str], *, force: bool) -> None:
-    """Raise UsageError or CannotCreateError unless every output can be made without harm."""
+def check_outputs(outputs: Sequence[str], inputs: Sequence[str], *, force: bool, resume: bool = False) -> None:
+    """Raise UsageError or CannotCreateError unless every output can be made without harm.
+
+    resume: they are of a run that is to go on; where one is there, that run has ended.
+    """
     if outputs.count(PIPE) > 1:
         raise UsageError("only one output can be -, there is one stdout", hint="write the others to files")
     if PIPE in outputs and sys.__stdout__ is None:
         raise CannotCreateError("output -: standard output is closed")
     if PIPE in outputs and sys.stdout.isatty():
         raise UsageError("output - is the terminal", hint="pipe it on, or name a file")
+    hint = "its run has ended; --force without --resume begins anew" if resume else "--force overwrites it"
     taken = [(text, on_disk(text)) for text in inputs if text != PIPE]
     for text in outputs:
         if text == PIPE:
@@ -73,7 +77,7 @@ def check_outputs(outputs: Sequence[str], inputs: Sequence[str], *, force: bool)
         for other, other_path in taken:
             if _same(path, other_path):
                 raise UsageError(f"{text}: is the same file as {other}", hint="an output needs a name of its own")
-        _check_output(text, path, force)
+        _check_output(text, path, force, hint)
         taken.append((text, path))
 
 
@@ -83,14 +87,14 @@ def _same(a: Path, b: Path) -> bool:
     return a.resolve() == b.resolve()
 
 
-def _check_output(text: str, path: Path, force: bool) -> None:
+def _check_output(text: str, path: Path, force: bool, hint: str) -> None:
     folder = path.parent
     if path.is_dir():
         raise CannotCreateError(f"{text}: is a folder, expected a file name")
     if not folder.is_dir():
         raise CannotCreateError(f"{text}: there is no folder {folder}", hint=f"mkdir -p {folder}")
     if path.exists() and not force:
-        raise CannotCreateError(f"{text}: exists already", hint="--force overwrites it")
+        raise CannotCreateError(f"{text}: exists already", hint=hint)
     if not os.access(folder, os.W_OK):
         raise CannotCreateError(f"{text}: folder {folder} cannot be written to", hint=f"ls -ld {folder}")
 

@@ -101,7 +101,7 @@ Window = Annotated[
         "--window",
         metavar="LOW,HIGH",
         help="Values shown as black and white; 0 to the 99.9 % quantile by default.",
-        click_type=Pair(float, single=False),
+        click_type=Pair(float, single=False, rising=True),
         show_default=False,
     ),
 ]
@@ -147,7 +147,7 @@ AccelRange = Annotated[
         "--accel",
         metavar="LOW,HIGH",
         help="Accelerations are drawn between these two; one number is just that.",
-        click_type=Pair(float),
+        click_type=Pair(float, rising=True),
     ),
 ]
 Slices = Annotated[str | None, typer.Option("--slices", help="Which slices: 3, 0,4,8 or 2:10:2.", show_default=False)]

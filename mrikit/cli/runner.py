@@ -70,7 +70,7 @@ def _run(function: Callable[..., None], values: dict[str, Any], settings: option
     ctx = click.get_current_context()
     inputs, outputs = _paths(ctx, InputFile), _paths(ctx, OutputFile)
     check_inputs(inputs, folders=_paths(ctx, InputFile, "folder"))
-    check_outputs(outputs, inputs, force=settings.force)
+    check_outputs(outputs, inputs, force=settings.force, resume=bool(values.get("resume")))
     name = ctx.command.name or function.__name__
     with Run(name, ctx.obj or sys.argv[1:], settings, inputs, outputs, uses=spec.uses) as run:
         if out_volumes := _paths(ctx, OutputFile, "volume"):

@@ -65,10 +65,12 @@ class Device(click.ParamType):
 
 
 class Pair(click.ParamType):
-    """`Y,X` as two numbers, `N` for both, and, where allowed, the word `auto`."""
+    """`Y,X` as two numbers, `N` for both, and, where allowed, the word `auto`. `rising`: the second is no less."""
 
-    def __init__(self, number: type[int | float], *, auto: bool = False, single: bool = True) -> None:
-        self.number, self.auto, self.single = number, auto, single
+    def __init__(
+        self, number: type[int | float], *, auto: bool = False, single: bool = True, rising: bool = False
+    ) -> None:
+        self.number, self.auto, self.single, self.rising = number, auto, single, rising
         self.name = "numbers"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -83,6 +85,8 @@ class Pair(click.ParamType):
         if len(numbers) != 2 or (self.number is int and min(numbers) < 1):
             forms = (["auto"] if self.auto else []) + (["one number"] if self.single else []) + ["two, as in 24,48"]
             self.fail(f"{value!r} is not {' or '.join(forms)}", param, ctx)
+        if self.rising and not numbers[0] <= numbers[1]:
+            self.fail(f"{value!r} falls, expected the lower number first", param, ctx)
         return numbers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def displayable(volume: np.ndarray, kind: str) -> np.ndarray:
 
 
 def parse_slices(text: str | None, n: int) -> list[int]:
-    """Panel numbers of `3`, `0,4,8` or `2:10:2`; all of them for None."""
+    """Slice numbers of `3`, `0,4,8` or `2:10:2`; all of them for None."""
     if text is None:
         return list(range(n))
     try:
@@ -66,8 +67,18 @@ def caption(name: str) -> str:
     return "stdin" if name == "-" else Path(name).name.split(".")[0]
 
 
-def montage(panels: np.ndarray, numbers: list[int], title: str, window: tuple[float, float] | None) -> Figure:
-    """Panels `(panel, y, x)` in a grid, with one colour bar."""
+def labels(axes: Sequence[str], shape: Sequence[int], slices: Sequence[int]) -> list[str]:
+    """What every panel of a volume shows, as `slice 3, coil 1`: its `axes`, but for y and x, are of `shape`.
+
+    slices: the numbers of those shown, none where there is but one.
+    """
+    shown = [slices if axis == "slice" else range(n) if n > 1 else () for axis, n in zip(axes, shape, strict=True)]
+    places = ([f"{axis} {i}" for i in numbers] or [""] for axis, numbers in zip(axes, shown, strict=True))
+    return [", ".join(filter(None, place)) for place in itertools.product(*places)]
+
+
+def montage(panels: np.ndarray, names: list[str], title: str, window: tuple[float, float] | None) -> Figure:
+    """Panels `(panel, y, x)` in a grid, each with its name, with one colour bar."""
     if len(panels) > MAX_PANELS:
         raise UsageError(
             f"{len(panels)} panels are too many for one picture, the limit is {MAX_PANELS}",
@@ -78,8 +89,8 @@ def montage(panels: np.ndarray, numbers: list[int], title: str, window: tuple[fl
     figure, axes = grid(rows, columns, panels.shape[-1] / panels.shape[-2])
     low, high = window or (0.0, float(np.quantile(panels, 0.999)))
     shown = None
-    for axis, panel, number in zip(axes.flat, panels, numbers, strict=False):
-        shown = show(axis, panel, low, high, f"slice {number}" if len(panels) > 1 else "")
+    for axis, panel, name in zip(axes.flat, panels, names, strict=False):
+        shown = show(axis, panel, low, high, name)
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
     figure.colorbar(shown, ax=list(axes.flat), fraction=0.03, pad=0.02)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from mrikit.arrays import all_finite
 from mrikit.errors import DataError, MrikitError, ResultError, TemporaryError, UsageError
 from mrikit.evaluate.cost import measure
 from mrikit.evaluate.figures import parse_slices
@@ -65,6 +66,8 @@ def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool 
             for i, kspace in enumerate(reader):
                 if i not in chosen:
                     continue
+                if not all_finite(kspace):
+                    raise DataError(f"{file}: k-space has NaN or infinity in slice {i}")
                 acquired = sampling(kspace)
                 if is_complete(acquired):
                     complete.append(i)

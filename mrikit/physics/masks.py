@@ -73,10 +73,15 @@ def mask(
     return lines if axis == "x" else np.repeat(lines[:, None], n_x, axis=1)
 
 
-def budget(n: int, accel: float, what: str = "samples") -> int:
-    """Number of lines (or samples) that acceleration `accel` leaves of `n`: Python's round(n / accel)."""
+def require_accel(accel: float) -> None:
+    """Raise UsageError unless `accel` is an acceleration."""
     if not (isinstance(accel, (int, float, np.integer, np.floating)) and 1 <= accel < math.inf):
         raise UsageError(f"an acceleration is a number from 1 up, not {accel!r}")
+
+
+def budget(n: int, accel: float, what: str = "samples") -> int:
+    """Number of lines (or samples) that acceleration `accel` leaves of `n`: Python's round(n / accel)."""
+    require_accel(accel)
     kept = round(n / float(accel))
     if kept < 1:
         raise UsageError(f"R = {accel:g} on {n} {what} leaves nothing", hint=f"R can be {n} at most")

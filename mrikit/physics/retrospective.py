@@ -7,15 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrikit.errors import DataError, UsageError
+from mrikit.physics.masks import LINE_KINDS, budget, require_accel
 from mrikit.physics.masks import mask as draw_mask
-from mrikit.physics.sampling import acceleration, is_complete, same_acceleration, sampling, undersample
+from mrikit.physics.sampling import (
+    acceleration,
+    as_mask,
+    centre_block,
+    is_complete,
+    same_acceleration,
+    sampling,
+    undersample,
+)
+from mrikit.rng import generator
 
 
 @dataclass(frozen=True)
 class Sampling:
     """How a fully sampled scan is under-sampled before a reconstruction sees it; `accel` None leaves it alone.
 
-    Raises UsageError where the rest says how, and `accel` does not say that.
+    Raises UsageError where `accel` is none, or where the rest says how, and `accel` does not say that.
     """
 
     accel: float | None = None
@@ -25,6 +35,8 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.accel is not None:
+            require_accel(self.accel)
         for option, name in (("--mask-kind", "kind"), ("--acs", "acs"), ("--axis", "axis")):
             value = getattr(self, name)
             if self.accel is None and value != getattr(Sampling, name):
@@ -40,6 +52,7 @@ class Sampling:
         """
         accel, acquired = self.accel, sampling(kspace)
         if mask is not None:
+            mask = as_mask(mask)
             if accel is not None and not same_acceleration(mask, accel):
                 raise UsageError(
                     f"--accel {accel:g} disagrees with the mask, which has R = {acceleration(mask):.3g}",
@@ -59,7 +72,7 @@ class Sampling:
         return undersample(kspace, mask), mask & acquired
 
     def _draw(self, acquired: np.ndarray, shape: tuple[int, int], accel: float) -> np.ndarray:
-        """A mask that leaves 1 / `accel` of the matrix.
+        """A mask that leaves 1 / `accel` of the matrix, exactly.
 
         Samples that fall on zero-padded edges, or on what partial Fourier left out, do not count: more are drawn.
         """
@@ -69,4 +82,20 @@ class Sampling:
             if same_acceleration(drawn & acquired, accel):
                 break
             asked *= accel / acceleration(drawn & acquired)
-        return drawn
+        there = np.broadcast_to(acquired, shape)
+        if self.kind not in LINE_KINDS:
+            return self._meet(drawn, there, budget(there.size, accel))
+        across = int(self.axis == "y")
+        lines, columns = drawn if drawn.ndim == 1 else drawn[:, 0], there.any(axis=across)
+        wanted = round(there.size / there.sum(axis=across)[columns].mean() / accel)
+        lines = self._meet(lines, columns, wanted)
+        return lines if drawn.ndim == 1 else np.repeat(lines[:, None], shape[1], axis=1)
+
+    def _meet(self, drawn: np.ndarray, there: np.ndarray, wanted: int) -> np.ndarray:
+        """`drawn`, changed at random outside its centre so that `wanted` of it are `there`, as far as that goes."""
+        missing = wanted - int((drawn & there).sum())
+        pool = np.flatnonzero(there & (~drawn if missing > 0 else drawn & ~centre_block(drawn & there)))
+        changed = generator(self.seed, "meet").choice(pool, min(abs(missing), len(pool)), replace=False)
+        met = drawn.copy()
+        met.flat[changed] = missing > 0
+        return met

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from mrikit.arrays import all_finite
 from mrikit.errors import DataError, UsageError
 
 
@@ -26,14 +27,22 @@ def acceleration(mask: np.ndarray) -> float:
     return mask.size / n_sampled if n_sampled else math.inf
 
 
+def as_mask(mask: np.ndarray) -> np.ndarray:
+    """`mask`, (x,) or (y, x), as bool: what is not zero is sampled. Raises DataError for NaN, which is neither."""
+    mask = np.asarray(mask)
+    if mask.ndim not in (1, 2):
+        raise DataError(f"a mask has axes (x) or (y, x), found {mask.ndim} axes")
+    if not all_finite(mask):
+        raise DataError("the mask has NaN or infinity, expected what is zero or not")
+    return mask.astype(bool, copy=False)
+
+
 def undersample(kspace: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """k-space (..., coil, y, x) with the samples outside `mask`, (x,) or (y, x), set to zero.
 
     Raises DataError, naming both lengths, where the mask is not of this k-space.
     """
-    mask = np.asarray(mask, dtype=bool)
-    if mask.ndim not in (1, 2):
-        raise DataError(f"a mask has axes (x) or (y, x), found {mask.ndim} axes")
+    mask = as_mask(mask)
     for axis, found, expected in zip("xy", mask.shape[::-1], kspace.shape[::-1], strict=False):
         if found != expected:
             raise DataError(f"the mask has {found} samples along {axis}, but k-space has {expected}")
@@ -120,6 +129,14 @@ def calibration_extent(mask: np.ndarray, n_y: int | None = None) -> tuple[int, i
         if (min(height, width), height * width) > (min(best), best[0] * best[1]):
             best = (height, width)
     return best
+
+
+def centre_block(mask: np.ndarray) -> np.ndarray:
+    """The fully sampled centre of a mask (x,) or (y, x), as a mask of the same shape."""
+    extent = calibration_extent(mask, n_y=1)[-mask.ndim :]
+    block = np.zeros_like(mask)
+    block[tuple(centre(n, length) for n, length in zip(mask.shape, extent, strict=True))] = True
+    return block
 
 
 def _centred_run(lines: np.ndarray) -> int:

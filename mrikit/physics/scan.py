@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrikit.arrays import Array, namespace
+from mrikit.arrays import Array, all_finite, namespace
 from mrikit.errors import DataError
 from mrikit.physics.coils import edge_samples, require_fit
 from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import Axes, fft2c, ifft2c
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.sampling import acceleration, calibration_extent, centre
+from mrikit.physics.sampling import acceleration, calibration_extent, centre, centre_block
 
 SCALE_QUANTILE = 0.99
 EDGES = (0.05, 0.1, 0.2)  # shares of the readout at either end in which the noise is looked for
@@ -50,10 +50,7 @@ class Scan:
     @property
     def centre(self) -> np.ndarray:
         """The fully sampled centre of `mask`, as a mask of the same shape."""
-        extent = calibration_extent(self.mask, n_y=1)[-self.mask.ndim :]
-        block = np.zeros_like(self.mask)
-        block[tuple(centre(n, length) for n, length in zip(self.mask.shape, extent, strict=True))] = True
-        return block
+        return centre_block(self.mask)
 
     def rows(self, rows: slice) -> Scan:
         """A band of rows of a scan with a mask of lines: an exact problem of its own, since rows decouple."""
@@ -125,6 +122,13 @@ def standardise(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray) -> Scan:
     return Scan(kspace / np.float32(scale), maps, mask, scale, sigma / scale, transposed)
 
 
+def unit_maps(maps: np.ndarray) -> np.ndarray:
+    """`maps` `(coil, y, x)` with a root sum of squares of 1, or of 0 where they are zero; as they are if it is so."""
+    norm = np.sqrt(np.sum(maps.real**2 + maps.imag**2, axis=0))
+    norm[norm == 0] = 1
+    return maps if np.allclose(norm, 1, rtol=0, atol=1e-3) else maps / norm
+
+
 def virtual_coils(kspace: Array, maps: Array, axes: Axes) -> tuple[Array, Array]:
     """K-space and maps `(batch, coil, y, x)` of the fewest virtual coils that hold all but `TAIL` of the maps' energy.
 
@@ -186,9 +190,13 @@ def prepare(
 ) -> Slice:
     """The `Slice` of k-space `(coil, y, x)`, under-sampled by `mask` or `how`; maps are estimated by default.
 
-    method: who asks, for the error. Raises what `Sampling.keep` does, and DataError where nothing is left, there is no
-    centre to calibrate on, or maps do not fit.
+    Maps are brought to a root sum of squares of 1, so that the image is in the units of `mvue` whatever theirs are.
+    method: who asks, for the error. Raises what `Sampling.keep` does, and DataError where k-space has NaN, nothing is
+    left, there is no centre to calibrate on, or maps do not fit.
     """
+    kspace = kspace.astype(np.complex64, copy=False)
+    if not all_finite(kspace):
+        raise DataError("k-space has NaN or infinity")
     kept, acquired = (how or Sampling()).keep(kspace, mask)
     if not acquired.any():
         raise DataError("the mask keeps none of the samples that were acquired")
@@ -197,4 +205,5 @@ def prepare(
     require_fit(kept, maps)
     if maps.ndim > kept.ndim:
         raise DataError(f"{method} takes one set of maps, these are {maps.shape[0]}", hint="use espirit --sets 1")
+    maps = unit_maps(maps.astype(np.complex64, copy=False))
     return Slice(standardise(kept, maps, acquired), maps, acceleration(acquired))

@@ -13,7 +13,7 @@ from mrikit import weights
 from mrikit.errors import UsageError
 from mrikit.physics.retrospective import Sampling
 from mrikit.physics.scan import Scan, Slice, SliceWatch, prepare, unwatched
-from mrikit.score.architectures import build
+from mrikit.score.architectures import ARCHITECTURES, build
 from mrikit.score.chain import Chain, streams
 from mrikit.score.checkpoint import Checkpoint
 from mrikit.score.moments import Moments
@@ -30,7 +30,7 @@ Watch = Callable[[], None]
 
 def load_prior(model: str = DEFAULT_MODEL, device: str = "cpu") -> Prior:
     """The score prior of a default model's name or of a weights file, on `device`; kept for the next call."""
-    return _load_prior(model, weights.find(model).stat().st_mtime_ns, device)
+    return _load_prior(model, weights.find(model, ARCHITECTURES).stat().st_mtime_ns, device)
 
 
 @lru_cache(maxsize=4)

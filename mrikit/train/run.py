@@ -95,6 +95,8 @@ class Job:
         def draw(lines: list[dict[str, float]]) -> None:
             self.watcher.draw(folder, lines, validation.images if validation else {})
 
+        if self.resume and distributed.rank() == 0 and not (folder / "state.safetensors").exists():
+            self.watcher.say(f"{folder}: nothing to go on with, so this run begins")
         return {"resume": self.resume, "report": self.watcher.report, "draw": draw}
 
     def finish(

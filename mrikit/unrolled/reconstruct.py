@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from mrikit import weights
+from mrikit.arrays import resolve_device
+from mrikit.errors import UsageError
 from mrikit.physics.retrospective import Sampling
 from mrikit.physics.scan import SliceWatch, prepare, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.rng import generator
 from mrikit.unrolled.adapt import adapted
-from mrikit.unrolled.architectures import Network, build
+from mrikit.unrolled.architectures import ARCHITECTURES, Network, build
 from mrikit.unrolled.problem import Problem, collate
 
 DEFAULT_MODEL = "flat-small"
@@ -54,7 +56,7 @@ class Result:
 
 def load_model(model: str = DEFAULT_MODEL, device: str = "cpu") -> Network:
     """The network of a default model's name or of a weights file, ready on `device`; kept for the next call."""
-    return _load_model(model, weights.find(model).stat().st_mtime_ns, device)
+    return _load_model(model, weights.find(model, ARCHITECTURES).stat().st_mtime_ns, device)
 
 
 @lru_cache(maxsize=4)
@@ -119,14 +121,18 @@ def flat_recon(
 
     accel: acceleration at which a fully sampled scan is under-sampled first, with a mask of `mask_kind`, `acs`,
     `axis` and `seed` as `mrikit.mask` draws it; on an under-sampled scan it must agree with what was acquired.
-    mask: keep only these samples: bool `(x,)`, `(y, x)` or `(slice, y, x)`. maps: `(..., coil, y, x)` complex64; by
-    default `espirit` with `refine`. device: `cpu` or `cuda:<i>`. adapt: steps in which the network is fitted to each
-    slice first, without a reference, as `unrolled.adapt` has it.
+    mask: keep only the samples where it is not zero: `(x,)`, `(y, x)` or `(slice, y, x)`. maps: `(..., coil, y, x)`
+    complex, of any scale; by default `espirit` with `refine`. device: `cpu` or `cuda:<i>`. adapt: steps in which the
+    network is fitted to each slice first, without a reference, as `unrolled.adapt` has it.
 
-    Raises UsageError where `mask` and `accel` disagree, DataError where the scan contradicts `accel`, has no centre to
-    calibrate on, or does not fit mask or maps. Source: arXiv 2512.03020.
+    Raises UsageError where `accel`, `adapt` or `device` cannot be, or `mask` and `accel` disagree, DataError where the
+    scan has NaN, contradicts `accel`, has no centre to calibrate on, or does not fit mask or maps. Source: arXiv
+    2512.03020.
     """
     chosen = Sampling(accel, mask_kind, acs, axis, seed)
+    if adapt < 0:
+        raise UsageError(f"adapt is a number of steps from 0 up, not {adapt}")
+    device = resolve_device(device)
     if kspace.ndim == 3:
         return reconstruct(kspace, mask, maps, how=chosen, model=model, device=device, adapt=adapt).image
     masks = mask if mask is not None and mask.ndim == 3 else [mask] * len(kspace)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from mrikit.errors import DataError, MissingInputError, UnsafeError
+from mrikit.errors import DataError, MissingInputError, UnsafeError, UsageError
 
 FOLDER = Path(__file__).parent
 FORMAT = 1
@@ -24,8 +24,15 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
-def find(model: str) -> Path:
-    """The .safetensors file of a default model's name or of a path to weights."""
+def find(model: str, architectures: Collection[str] = ()) -> Path:
+    """The .safetensors file of a default model's name or of a path to weights.
+
+    architectures: those that will do, where not all do; of the default models only theirs are offered. Raises
+    MissingInputError where there is no such file, UnsafeError for a pickle, DataError for what is no .safetensors.
+    """
+    offered = [name for name in names() if not architectures or card(name)["architecture"] in architectures]
+    if model in names() and model not in offered:
+        raise UsageError(f"{model}: a model of another kind", hint=f"those of this command are {', '.join(offered)}")
     if model in names():
         return FOLDER / f"{model}.safetensors"
     path = Path(model)
@@ -37,7 +44,7 @@ def find(model: str) -> Path:
     if not path.exists():
         raise MissingInputError(
             f"{model}: there is no such file and no such default model",
-            hint=f"the default models are {', '.join(names())}",
+            hint=f"the default models are {', '.join(offered)}",
         )
     if path.suffix != ".safetensors":
         raise DataError(f"{model}: weights are a .safetensors file, with its .json card beside it")

@@ -17,6 +17,7 @@ from scans import PLACED, history, opened, read, save, simulated
 
 import mrikit as api
 from mrikit import weights
+from mrikit.errors import DataError, UsageError
 from mrikit.physics.scan import standardise
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.problem import collate
@@ -524,4 +525,60 @@ def test_samples_on_padded_edges_do_not_count(mrikit: Mrikit, tmp_path: Path) ->
     kspace[..., :8] = kspace[..., -8:] = 0
     save(tmp_path / "padded.npy", kspace, "kspace")
     report = mrikit("flat-recon", "--json", "--accel", "4", "padded.npy", "out.npy").json
-    assert report["achieved_accel"] == pytest.approx(4, rel=1 / 16)
+    assert report["achieved_accel"] == 4
+
+
+def test_a_mask_with_nan_is_bad_data(mrikit: Mrikit, tmp_path: Path) -> None:
+    np.save(tmp_path / "nan.npy", np.where(read(tmp_path / "mask.npy"), 1, np.nan))
+    result = mrikit("flat-recon", "--mask", "nan.npy", "full.npy", "out.npy")
+    assert (result.code, (tmp_path / "out.npy").exists()) == (65, False)
+    assert "nan.npy: the mask has NaN or infinity" in result.stderr
+
+
+def test_maps_may_be_of_any_scale(recon, mrikit: Mrikit, tmp_path: Path) -> None:
+    assert mrikit("espirit", "full.npy", "maps.npy").code == 0
+    maps = read(tmp_path / "maps.npy")
+    save(tmp_path / "louder.npy", 10 * maps, "maps")
+    images = [recon(f"--accel 4 --maps {name} full.npy") for name in ("maps.npy", "louder.npy")]
+    assert relative(images[1], images[0]) < 1e-4
+
+
+@pytest.mark.parametrize("model", ["score-small", "policy-128", "unheard-of"])
+def test_models_that_would_do_are_named_for_one_that_does_not(mrikit: Mrikit, model: str) -> None:
+    result = mrikit("flat-recon", "--accel", "4", "--model", model, "full.npy", "out.npy")
+    assert result.code == (66 if model == "unheard-of" else 2)
+    assert "are flat-small, modl, varnet-small)" in result.stderr
+
+
+# the function
+
+
+def test_the_function_takes_numbers_of_double_precision_and_masks_of_any_type() -> None:
+    kspace, mask = simulated().kspace[:1], api.mask((64, 64), 4)
+    numbers = mask.astype(np.uint8)
+    numbers[28:36] += 1
+    expected = api.flat_recon(kspace, mask=mask)
+    maps = api.espirit(api.undersample(kspace, mask), refine=True).astype(np.complex128)
+    assert np.array_equal(api.flat_recon(kspace, mask=numbers), expected)
+    assert np.array_equal(api.flat_recon(kspace.astype(np.complex128), mask=mask.astype(np.float32)), expected)
+    assert relative(api.flat_recon(kspace, mask=mask, maps=maps), expected) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"accel": 0.5}, "an acceleration is a number from 1 up"),
+        ({"accel": 4, "adapt": -5}, "adapt is a number of steps from 0 up"),
+        ({"accel": 4, "device": "gpu"}, "expected auto, cpu, cuda"),
+    ],
+)
+def test_the_function_refuses_what_the_command_does(options: dict[str, object], text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        api.flat_recon(simulated().kspace[:1], **options)
+
+
+def test_the_function_finds_nan() -> None:
+    kspace = simulated().kspace[:1].copy()
+    kspace[0, 0, 3, 5] = np.nan
+    with pytest.raises(DataError, match="k-space has NaN or infinity"):
+        api.flat_recon(kspace, accel=4)

@@ -139,6 +139,14 @@ def test_options_that_do_not_go_together_are_a_wrong_use(
     assert found in result.stderr
 
 
+def test_resuming_what_never_began_is_said(mrikit: Mrikit, images: Path) -> None:
+    words = ["--steps", "1", "--per-scan", "1", "--crop", "24", "--resume"]
+    result = mrikit("unroll-train", *words, "images.npy", "own.safetensors")
+
+    assert result.code == 0
+    assert "own.run: nothing to go on with, so this run begins" in result.stderr
+
+
 @pytest.mark.slow
 def test_a_seed_is_a_training_run_and_resuming_it_is_exact(mrikit: Mrikit, images: Path, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
@@ -148,7 +156,8 @@ def test_a_seed_is_a_training_run_and_resuming_it_is_exact(mrikit: Mrikit, image
 
     first = (tmp_path / "own.safetensors").read_bytes()
     assert (tmp_path / "again" / "own.safetensors").read_bytes() == first
-    assert mrikit(*base, "--steps", "2", "--resume", "own.safetensors").code == 73
+    ended = mrikit(*base, "--steps", "2", "--resume", "own.safetensors")
+    assert (ended.code, "its run has ended; --force without --resume begins anew" in ended.stderr) == (73, True)
     other = mrikit(*base, "--steps", "3", "--resume", "--force", "own.safetensors")
     assert (other.code, other.stderr.count("\n")) == (2, 1)
     assert "own.run/state.safetensors: that run had steps 2" in other.stderr
@@ -266,7 +275,7 @@ def test_two_processes_train_what_one_trains_with_twice_the_batch(images: Path, 
         ("images.npy nowhere/own.safetensors", 73, "there is no folder nowhere"),
         ("--steps 0 images.npy own.safetensors", 2, "'--steps'"),
         ("--steps 2 --epochs 1 images.npy own.safetensors", 2, "--steps and --epochs contradict each other"),
-        ("--accel 8,4 images.npy own.safetensors", 2, "--accel 8,4: expected a range"),
+        ("--accel 8,4 images.npy own.safetensors", 2, "'8,4' falls, expected the lower number first"),
         ("--mask-kind spiral images.npy own.safetensors", 2, "'--mask-kind'"),
         ("--validate gone.npy images.npy own.safetensors", 66, "gone.npy: no such file"),
     ],

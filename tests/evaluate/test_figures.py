@@ -9,6 +9,7 @@ from mrikit.evaluate.figures import (
     comparison,
     curves,
     displayable,
+    labels,
     montage,
     parse_slices,
     save,
@@ -34,13 +35,22 @@ def test_everything_becomes_panels():
     assert displayable(np.ones((4, 5), bool), "mask").shape == (1, 4, 5)
 
 
+def test_panels_are_named_by_what_they_show():
+    assert labels(("slice",), (2,), [3, 5]) == ["slice 3", "slice 5"]
+    assert labels(("slice", "coil"), (1, 3), []) == ["coil 0", "coil 1", "coil 2"]
+    assert labels(("slice", "state"), (2, 2), [0, 4]) == [
+        "slice 0, state 0", "slice 0, state 1", "slice 4, state 0", "slice 4, state 1",
+    ]  # fmt: skip
+    assert labels(("slice",), (1,), []) == labels((), (), []) == [""]
+
+
 def test_a_montage_has_a_panel_a_slice_and_one_window():
-    figure = montage(np.random.default_rng(0).random((5, 8, 9)), list(range(5)), "title", (0.0, 0.5))
-    images = [axis.images[0] for axis in figure.axes if axis.images and axis.get_title().startswith("slice")]
+    figure = montage(np.random.default_rng(0).random((5, 8, 9)), list("abcde"), "title", (0.0, 0.5))
+    images = [axis.images[0] for axis in figure.axes if axis.images and axis.get_title() in tuple("abcde")]
     assert len(images) == 5
     assert {image.get_clim() for image in images} == {(0.0, 0.5)}
     with pytest.raises(UsageError, match="65 panels are too many"):
-        montage(np.ones((65, 8, 9)), list(range(65)), "", None)
+        montage(np.ones((65, 8, 9)), [""] * 65, "", None)
 
 
 def test_a_comparison_shows_reference_images_and_error():
@@ -80,7 +90,7 @@ def test_a_line_a_trajectory_and_a_level_an_image():
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
     for name in ("a.png", "b.png"):
-        save(montage(np.eye(8)[None], [0], "t", None), tmp_path / name)
+        save(montage(np.eye(8)[None], [""], "t", None), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
 

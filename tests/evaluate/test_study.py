@@ -200,6 +200,14 @@ def test_masks_of_the_plane_have_no_axis() -> None:
     ]  # fmt: skip
 
 
+def test_a_scan_with_nan_is_refused_by_name(tmp_path) -> None:
+    kspace = simulated(48, 4, 2).kspace.copy()
+    kspace[1, 0, 2, 2] = np.nan
+    file = str(save(tmp_path / "nan.npy", kspace, "kspace"))
+    with pytest.raises(DataError, match=r"nan.npy: k-space has NaN or infinity in slice 1"):
+        open_scans([file], warn=print)
+
+
 def test_scans_that_are_not_fully_sampled_are_named_and_skipped_or_refused(scans, tmp_path) -> None:
     kspace = simulated(48, 4, 2).kspace.copy()
     kspace[1] = Sampling(3).keep(kspace[1])[0]

@@ -38,14 +38,20 @@ def view(
     if against is None and len(images) > 1:
         raise UsageError("several volumes are shown beside a reference", hint="--against REFERENCE")
     readers = [run.open(name) for name in images]
-    panels = [figures.displayable(run.read(reader), reader.header.kind) for reader in readers]
-    chosen = figures.parse_slices(slices, len(panels[0]))
+    volumes = [run.read(reader) for reader in readers]
+    first = readers[0].header
+    chosen = figures.parse_slices(slices, first.n_slices if first.sliced else 1)
     if against is not None:
+        panels = [figures.displayable(v, reader.header.kind) for v, reader in zip(volumes, readers, strict=True)]
         reference = figures.displayable(run.read(against, "image"), "image")
         names = [figures.caption(name) for name in images]
         names = names if len(set(names)) == len(names) else images  # a/out.nii beside b/out.nii
         figure = figures.comparison(reference, dict(zip(names, panels, strict=True)), chosen, window)
     else:
-        figure = figures.montage(panels[0][chosen], chosen, title or figures.caption(images[0]), window)
+        volume = volumes[0][chosen] if first.sliced else volumes[0]
+        names = figures.labels(first.axes[:-2], volume.shape[:-2], chosen if first.n_slices > 1 else ())
+        figure = figures.montage(
+            figures.displayable(volume, first.kind), names, title or figures.caption(images[0]), window
+        )
     figures.save(figure, Path(png))
     run.note(outputs=[{"file": png, "kind": "picture"}], shown=chosen)
