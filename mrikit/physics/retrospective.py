@@ -86,9 +86,9 @@ class Sampling:
         if self.kind not in LINE_KINDS:
             return self._meet(drawn, there, budget(there.size, accel))
         across = int(self.axis == "y")
-        lines, columns = drawn if drawn.ndim == 1 else drawn[:, 0], there.any(axis=across)
-        wanted = round(there.size / there.sum(axis=across)[columns].mean() / accel)
-        lines = self._meet(lines, columns, wanted)
+        per_line = there.sum(axis=across)
+        wanted = round(there.size / per_line[per_line > 0].mean() / accel)
+        lines = self._meet(drawn if drawn.ndim == 1 else drawn[:, 0], per_line > 0, wanted)
         return lines if drawn.ndim == 1 else np.repeat(lines[:, None], shape[1], axis=1)
 
     def _meet(self, drawn: np.ndarray, there: np.ndarray, wanted: int) -> np.ndarray:

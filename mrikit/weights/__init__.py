@@ -27,13 +27,13 @@ def names() -> list[str]:
 def find(model: str, architectures: Collection[str] = ()) -> Path:
     """The .safetensors file of a default model's name or of a path to weights.
 
-    architectures: those that will do, where not all do; of the default models only theirs are offered. Raises
+    architectures: those that will do, where not all do. Raises UsageError for a default model of another,
     MissingInputError where there is no such file, UnsafeError for a pickle, DataError for what is no .safetensors.
     """
     offered = [name for name in names() if not architectures or card(name)["architecture"] in architectures]
-    if model in names() and model not in offered:
-        raise UsageError(f"{model}: a model of another kind", hint=f"those of this command are {', '.join(offered)}")
     if model in names():
+        if model not in offered:
+            raise UsageError(f"{model}: a model of another kind", hint=f"those for this are {', '.join(offered)}")
         return FOLDER / f"{model}.safetensors"
     path = Path(model)
     if path.suffix in (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"):
