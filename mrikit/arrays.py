@@ -52,14 +52,6 @@ def resolve_device(name: str) -> str:
     )
 
 
-def all_finite(array: np.ndarray) -> bool:
-    """True without NaN and infinity; a sum, which either would spoil, decides most cases fast."""
-    if array.dtype.kind not in "fc":
-        return True
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
-
-
 def to_device(array: np.ndarray, device: str) -> Array:
     """`array` where classical tools compute: NumPy on the CPU; on a GPU CuPy or, without it, torch."""
     if device == "cpu":

@@ -82,3 +82,11 @@ def require_complex(dtype: np.dtype, name: str, kind: str) -> None:
             f"{name}: {kind} must be complex, found {dtype}",
             hint="was the imaginary part lost when the file was written?",
         )
+
+
+def all_finite(array: np.ndarray) -> bool:
+    """True without NaN and infinity; a sum, which either would spoil, decides most cases fast."""
+    if array.dtype.kind not in "fc":
+        return True
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())

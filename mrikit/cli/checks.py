@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrikit.arrays import all_finite
-from mrikit.axes import LARGEST, SMALLEST, describe, require_complex
+from mrikit.axes import LARGEST, SMALLEST, all_finite, describe, require_complex
 from mrikit.errors import DataError, ResultError
 from mrikit.io import Header, Reader
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mrikit.arrays import all_finite
+from mrikit.axes import all_finite
 from mrikit.errors import DataError, MrikitError, ResultError, TemporaryError, UsageError
 from mrikit.evaluate.cost import measure
 from mrikit.evaluate.figures import parse_slices

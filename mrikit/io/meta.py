@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mrikit.arrays import all_finite
-from mrikit.axes import COMPLEX, KINDS, REAL, Axes, axes_for, describe, require_complex
+from mrikit.axes import COMPLEX, KINDS, REAL, Axes, all_finite, axes_for, describe, require_complex
 from mrikit.errors import DataError
 from mrikit.io.guard import require_shape
 from mrikit.io.volume import Geometry, Header

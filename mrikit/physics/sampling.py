@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mrikit.arrays import all_finite
+from mrikit.axes import all_finite
 from mrikit.errors import DataError, UsageError
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrikit.arrays import Array, all_finite, namespace
+from mrikit.arrays import Array, namespace
+from mrikit.axes import all_finite
 from mrikit.errors import DataError
 from mrikit.physics.coils import edge_samples, require_fit
 from mrikit.physics.espirit import espirit

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from mrikit.errors import DataError, MissingInputError, UnsafeError, UsageError
+from mrikit.errors import DataError, MissingInputError, UnsafeError
 
 FOLDER = Path(__file__).parent
 FORMAT = 1
@@ -27,13 +27,16 @@ def names() -> list[str]:
 def find(model: str, architectures: Collection[str] = ()) -> Path:
     """The .safetensors file of a default model's name or of a path to weights.
 
-    architectures: those that will do, where not all do. Raises UsageError for a default model of another,
-    MissingInputError where there is no such file, UnsafeError for a pickle, DataError for what is no .safetensors.
+    architectures: those that will do, where not all do. Raises DataError for a default model of
+    another and for what is no .safetensors, MissingInputError where there is no such file, UnsafeError for a pickle.
     """
     offered = [name for name in names() if not architectures or card(name)["architecture"] in architectures]
     if model in names():
         if model not in offered:
-            raise UsageError(f"{model}: a model of another kind", hint=f"those for this are {', '.join(offered)}")
+            raise DataError(
+                f"{model}: architecture is {card(model)['architecture']!r}, expected {', '.join(architectures)}",
+                hint=f"the default models are {', '.join(offered)}",
+            )
         return FOLDER / f"{model}.safetensors"
     path = Path(model)
     if path.suffix in (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"):
