@@ -11,11 +11,12 @@ from scans import simulated
 import mrikit as api
 from mrikit.classical.convdecoder import Fit, fit
 from mrikit.errors import DataError, UsageError
+from mrikit.physics.scan import unit_maps
 from mrikit.physics.sense import Sense
 
 MASK = api.mask((32, 32), 2)
 KSPACE = api.undersample(simulated(32, 4, 2).kspace, MASK)
-MAPS = simulated(32, 4, 2).maps
+MAPS = np.stack([unit_maps(maps) for maps in simulated(32, 4, 2).maps])  # of which images are in their own units
 small = partial(fit, features=8, n_iters=40)
 
 
