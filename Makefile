@@ -16,8 +16,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	PATH="$(BIN):$$PATH" sh examples/01-main-job.sh demo
 
-test: $(READY)
-	$(BIN)/pytest -n 2
+test: $(READY)  # a thread a process: with torch's default of one a core, in each, it takes eight times as long
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 test-all: $(READY)  # slow and oracle tests too: BART (Debian package bart) and the real scans make it complete
 	$(BIN)/pytest -m "not gpu"

@@ -84,6 +84,13 @@ def require_complex(dtype: np.dtype, name: str, kind: str) -> None:
         )
 
 
+def as_bool(mask: np.ndarray) -> np.ndarray:
+    """A mask as bool: what is not zero is sampled. Raises DataError for NaN, which is neither."""
+    if not all_finite(mask):
+        raise DataError("the mask has NaN or infinity, expected what is zero or not")
+    return mask.astype(bool, copy=False)
+
+
 def all_finite(array: np.ndarray) -> bool:
     """True without NaN and infinity; a sum, which either would spoil, decides most cases fast."""
     if array.dtype.kind not in "fc":

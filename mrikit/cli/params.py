@@ -217,7 +217,7 @@ AlignWeight = Annotated[
 ]
 Optimiser = Annotated[
     Literal["adam", "muon"],
-    typer.Option(metavar="NAME", help="adam, or muon for kernels: a tenth more time a step, and more learned in it."),
+    typer.Option(metavar="NAME", help="adam, or muon for kernels: a seventh more time a step, and more learned in it."),
 ]
 Align = Annotated[
     Literal["state", "velocity", "none"] | None,

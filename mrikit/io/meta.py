@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mrikit.axes import COMPLEX, KINDS, REAL, Axes, all_finite, axes_for, describe, require_complex
+from mrikit.axes import COMPLEX, KINDS, REAL, Axes, as_bool, axes_for, describe, require_complex
 from mrikit.errors import DataError
 from mrikit.io.guard import require_shape
 from mrikit.io.volume import Geometry, Header
@@ -146,12 +146,10 @@ def slice_dtype(name: str, kind: str, dtype: np.dtype) -> np.dtype:
 def convert(array: np.ndarray, header: Header) -> np.ndarray:
     """A slice as the header promises it: shape, dtype, C-contiguous; a copy only where one is due.
 
-    Raises DataError for a mask with NaN, which is neither sampled nor not.
+    Raises DataError for a mask with NaN.
     """
     if header.dtype == BOOL and array.dtype != BOOL:
-        if not all_finite(array):
-            raise DataError("the mask has NaN or infinity, expected what is zero or not")
-        array = array != 0
+        array = as_bool(array)
     with np.errstate(over="ignore"):  # beyond float32 is inf, which the caller's own check sees
         return np.ascontiguousarray(array, header.dtype).reshape(header.slice_shape)
 

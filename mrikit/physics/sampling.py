@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mrikit.axes import all_finite
+from mrikit.axes import as_bool
 from mrikit.errors import DataError, UsageError
 
 
@@ -28,13 +28,11 @@ def acceleration(mask: np.ndarray) -> float:
 
 
 def as_mask(mask: np.ndarray) -> np.ndarray:
-    """`mask`, (x,) or (y, x), as bool: what is not zero is sampled. Raises DataError for NaN, which is neither."""
+    """`mask` as bool, as `as_bool` makes it. Raises DataError for NaN, and for axes other than (x) and (y, x)."""
     mask = np.asarray(mask)
     if mask.ndim not in (1, 2):
         raise DataError(f"a mask has axes (x) or (y, x), found {mask.ndim} axes")
-    if not all_finite(mask):
-        raise DataError("the mask has NaN or infinity, expected what is zero or not")
-    return mask.astype(bool, copy=False)
+    return as_bool(mask)
 
 
 def undersample(kspace: np.ndarray, mask: np.ndarray) -> np.ndarray:
