@@ -90,19 +90,23 @@ def noise_covariance(noise: Array) -> Array:
     return noise @ xp.conj(noise).T / noise.shape[1]
 
 
+def edge_rows(kspace: Array, fraction: float = 0.05) -> Array:
+    """Numbers of the acquired rows of `(coil, y, x)` at both ends of the readout y, where signal is weakest."""
+    xp = namespace(kspace)
+    n_edge = max(1, round(fraction * kspace.shape[-2]))
+    rows = xp.nonzero(xp.any(xp.any(kspace != 0, axis=-1), axis=-2))[0]
+    if rows.shape[0] < 4 * n_edge:
+        n_edge = max(1, rows.shape[0] // 4)
+    return xp.concat([rows[:n_edge], rows[-n_edge:]])
+
+
 def edge_samples(kspace: Array, fraction: float = 0.05) -> Array:
-    """Acquired samples `(coil, sample)` of `(coil, y, x)` at both ends of the readout y, where signal is weakest.
+    """Acquired samples `(coil, sample)` of `(coil, y, x)` in its `edge_rows`.
 
     They stand in for a noise scan: an upper bound on the noise, close to it where the scan resolves its object.
     """
     xp = namespace(kspace)
-    n_edge = max(1, round(fraction * kspace.shape[-2]))
-    acquired_rows = xp.any(xp.any(kspace != 0, axis=-1), axis=-2)
-    rows = xp.nonzero(acquired_rows)[0]
-    if rows.shape[0] < 4 * n_edge:
-        n_edge = max(1, rows.shape[0] // 4)
-    kept = xp.concat([rows[:n_edge], rows[-n_edge:]])
-    samples = xp.reshape(xp.take(kspace, kept, axis=-2), (kspace.shape[-3], -1))
+    samples = xp.reshape(xp.take(kspace, edge_rows(kspace, fraction), axis=-2), (kspace.shape[-3], -1))
     return samples[:, xp.nonzero(xp.any(samples != 0, axis=0))[0]]
 
 

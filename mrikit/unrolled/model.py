@@ -51,7 +51,7 @@ class Config(Settings):
     levels: int = 2
     n_cg: int = 6
     n_least_squares: int = 4
-    n_start: int = 24
+    n_start: int = 48
     mode: str = "posterior"
     shared: bool = True
 

@@ -11,13 +11,11 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from mrikit.nets.channels import to_channels, to_complex
 from mrikit.nets.wavelet import shrink
 from mrikit.physics.sense import Sense
 
-BLUR = 5.0  # pixels: what a mask's central lines resolve
+BLUR, REACH = 5.0, 15  # pixels: what a mask's central lines resolve, and where a blur of it ends
 FIRST = 0.04  # threshold of the first iteration, in units of a bright voxel
 SHARE, LIMITS = 0.15, (5e-4, 0.01)  # the last threshold, in units of the noise std, and its limits
 TIGHTEN = 0.7  # share of the iterations over which the threshold falls
@@ -26,13 +24,19 @@ REFRESH = 8  # iterations between two looks at the phase
 
 def local_phase(x: Tensor) -> Tensor:
     """exp(i phase) of `x` `(batch, y, x)` complex, blurred by a Gaussian of `BLUR` pixels; no gradient flows."""
-    reach = int(3 * BLUR)
-    distance = torch.arange(-reach, reach + 1, device=x.device, dtype=x.real.dtype)
-    window = torch.exp(-0.5 * (distance / BLUR) ** 2)
-    parts = to_channels(x.detach()).flatten(0, 1)[:, None]
-    parts = functional.conv2d(parts, window[None, None, :, None], padding=(reach, 0))
-    parts = functional.conv2d(parts, window[None, None, None, :], padding=(0, reach)).unflatten(0, (-1, 2))[:, :, 0]
-    return unit(to_complex(parts))
+    n_y, n_x = x.shape[-2:]
+    # With zeros between its ends, up to sizes that have many small factors.
+    padded = [math.ceil((n + REACH) / 16) * 16 for n in (n_y, n_x)]
+    along_y, along_x = (_blur_spectrum(n, x) for n in padded)
+    spectrum = torch.fft.fft2(x.detach(), s=padded) * along_y[:, None] * along_x
+    return unit(torch.fft.ifft2(spectrum)[..., :n_y, :n_x])
+
+
+def _blur_spectrum(n: int, like: Tensor) -> Tensor:
+    """What a Gaussian of `BLUR` pixels, cut off at `REACH`, multiplies the `n` frequencies by; real, as `like` is."""
+    distance = torch.arange(n, device=like.device, dtype=like.real.dtype)
+    distance = torch.minimum(distance, n - distance)
+    return torch.fft.fft(torch.exp(-0.5 * (distance / BLUR) ** 2) * (distance <= REACH)).real
 
 
 def unit(x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from mrikit.evaluate.metrics import metrics
 from mrikit.nets.wavelet import shrink
@@ -12,6 +13,7 @@ from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
 from mrikit.physics.sampling import undersample
 from mrikit.physics.scan import standardise
+from mrikit.rng import generator
 from mrikit.unrolled.problem import collate
 from mrikit.unrolled.start import local_phase, shrink_aligned, unit, wavelet_start
 
@@ -34,6 +36,17 @@ def test_the_phase_of_a_smooth_image_is_taken_out():
     left = magnitude * phase * local_phase(magnitude * phase).conj()
     inside = left[:, 12:-12, 12:-12]  # at the edges the blur sees the outside, which is zero
     assert inside.imag.abs().max() < 0.1 * inside.real.min()
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (40, 33), (64, 48)])
+def test_local_phase_is_that_of_the_image_blurred_between_zeros(shape):
+    real, imaginary = generator(0, "image").standard_normal((2, 3, *shape))
+    blurred = [
+        gaussian_filter(part, sigma=(0, 5, 5), radius=(0, 15, 15), mode="constant") for part in (real, imaginary)
+    ]
+    expected = np.exp(1j * np.angle(blurred[0] + 1j * blurred[1]))
+    phase = local_phase(torch.from_numpy(real + 1j * imaginary).to(torch.complex64))
+    assert np.allclose(phase.numpy(), expected, atol=1e-3)
 
 
 def test_local_phase_has_unit_magnitude_and_no_gradient():
