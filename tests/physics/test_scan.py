@@ -131,6 +131,17 @@ def test_the_noise_of_a_scan_of_low_resolution_is_found_below_its_signal(n_coils
     assert 0.6 * truth < noise_level(low.kspace[0], low.maps[0]) < 1.6 * truth
 
 
+@pytest.mark.parametrize("missing", [0, 24])
+def test_the_noise_is_found_beside_the_signal_of_a_partial_echo(missing):
+    """Where the readout begins next to the centre of k-space, one of its ends is full of signal."""
+    brain = scan((96, 80), coils=8, noise=0.005, seed=3)
+    noisefree = scan((96, 80), coils=8, noise=0, seed=3)
+    truth = np.sqrt(np.mean(np.abs(brain.kspace - noisefree.kspace) ** 2))
+    kspace = brain.kspace[0].copy()
+    kspace[:, :missing] = 0
+    assert noise_level(kspace, brain.maps[0]) == pytest.approx(truth, rel=0.15)
+
+
 def test_few_samples_have_the_noise_of_all_coils():
     """Of fewer samples than coils some principal components are zero, which says nothing about noise."""
     kspace = np.zeros((32, 40, 8), np.complex64)
