@@ -11,16 +11,14 @@ import numpy as np
 from mrikit.arrays import Array, namespace
 from mrikit.axes import all_finite
 from mrikit.errors import DataError
-from mrikit.physics.coils import edge_rows, edge_samples, require_fit
+from mrikit.physics.coils import require_fit
 from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import Axes, fft2c, ifft2c
+from mrikit.physics.noise import noise_level
 from mrikit.physics.retrospective import Sampling
 from mrikit.physics.sampling import acceleration, calibration_extent, centre, centre_block
 
 SCALE_QUANTILE = 0.99
-EDGES = (0.05, 0.1, 0.2)  # shares of the readout at either end in which the noise is looked for
-LEAST_SPREAD = 2.0  # of what combinations of coils see of the detail, most against least, to tell it from noise by
-LEAST_NOISE = 0.1  # of the std in the quietest of them
 TAIL = 1e-4  # share of the maps' energy that virtual coils may leave out
 
 SliceWatch = Callable[[float, str], None]  # gets the share of a slice that is done, and where it is
@@ -90,44 +88,6 @@ def centre_window(shape: tuple[int, int], n: int) -> np.ndarray:
 def coarse_phase(low: np.ndarray) -> np.ndarray:
     """exp(i phase) `(..., y, x)` complex64 of an image of low resolution. Divided by it, an image is almost real."""
     return np.exp(1j * np.angle(low)).astype(np.complex64)
-
-
-def noise_level(kspace: np.ndarray, maps: np.ndarray) -> float:
-    """Noise std of a sample of k-space `(coil, y, x)` that `maps` of the same shape fit, from the ends of the readout.
-
-    Detail is left there too, but as the maps share it out among the coils, and noise is the same in all. So in
-    combinations of coils that see more and more of it the variance is a line, and the noise is where the line begins.
-    On simulated scans of 2 to 32 coils this is 0.9 to 1.15 times the truth in eight cases of ten, where the level of
-    all is up to 40 times it. The ends are made longer where they hold too few samples to tell the coils apart.
-    """
-    for fraction in EDGES:
-        edges = edge_samples(kspace, fraction).astype(np.complex128)
-        n_coils, n_samples = edges.shape
-        if n_samples >= 4 * n_coils:
-            break
-    else:
-        return float(np.sqrt(np.mean(np.abs(edges) ** 2))) if n_samples else 0.0
-    variances, basis = np.linalg.eigh(edges @ edges.conj().T / n_samples)
-    # Dead coils, and those that repeat others, leave components without any noise.
-    kept = variances > 1e-9 * variances[-1]
-    if not kept.any():
-        return 0.0
-    variances, basis = variances[kept], basis[:, kept]
-    detail = np.zeros_like(kspace)
-    rows = edge_rows(kspace, fraction)
-    detail[:, rows] = ifft2c(kspace[:, rows], (-1,))
-    detail = np.sum(np.conj(maps) * ifft2c(detail, (-2,)), axis=0)
-    shares = basis.conj().T @ (maps * np.abs(detail)).reshape(n_coils, -1)
-    shares, turn = np.linalg.eigh(shares @ shares.conj().T)
-    variances = np.abs(turn.T) ** 2 @ variances
-    if shares[-1] <= LEAST_SPREAD * max(shares[0], 0):
-        return float(np.sqrt(variances.mean()))
-    # A line through (share, variance), whose relative errors are alike.
-    line = np.stack([np.ones_like(shares), shares / shares[-1]], axis=1) / variances[:, None]
-    (noise, slope), *_ = np.linalg.lstsq(line, np.ones_like(shares), rcond=None)
-    if slope < 0:
-        noise = variances.mean()
-    return float(np.sqrt(max(noise, LEAST_NOISE**2 * variances.min())))
 
 
 def standardise(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray) -> Scan:

@@ -22,9 +22,7 @@ from mrikit.unrolled.problem import collate
 LEARNING_RATE = 3e-4  # of the first step; it falls to nothing
 HELD_BACK = 0.2  # share of the samples outside the fully sampled centre
 CLIP = 1.0  # largest norm of a gradient
-# With which FLAT ends, since time matters less to whoever adapts:
-N_START = 60  # iterations before x_1
-FLIPS = ((), (-1,), (-2,), (-2, -1))  # views of every state
+FLIPS = ((), (-1,), (-2,), (-2, -1))  # views of every state: time matters less to whoever adapts
 
 
 def adapted(
@@ -33,8 +31,7 @@ def adapted(
     """A copy of `network` that `n_steps` steps have fitted to `scan`; a copy alone, where nothing can be held back.
 
     Only kernels of convolutions change. Biases would, too, where samples are mostly noise, and so put something where
-    the image is empty. A FLAT then takes the mean over `FLIPS`, and, if it starts at the wavelet-regularised image,
-    `N_START` iterations to get there.
+    the image is empty. A FLAT then takes the mean over `FLIPS`.
     watch: gets the share of the steps that is done, and where it is, after every step.
     """
     with torch.inference_mode(False), torch.enable_grad():
@@ -58,8 +55,6 @@ def adapted(
             watch((step + 1) / (n_steps + 1), f"adapting, step {step + 1} of {n_steps}")
     if isinstance(network, Unrolled):
         network.flips = FLIPS
-        if network.config.n_start:
-            network.config = replace(network.config, n_start=max(N_START, network.config.n_start))
     return network.requires_grad_(False)
 
 

@@ -13,7 +13,7 @@ from scans import simulated
 import mrikit as api
 from mrikit.physics.scan import Scan, prepare
 from mrikit.rng import generator
-from mrikit.unrolled.adapt import FLIPS, N_START, adapted, foretelling_loss
+from mrikit.unrolled.adapt import FLIPS, adapted, foretelling_loss
 from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.problem import collate
 from mrikit.unrolled.reconstruct import load_model, reconstruct
@@ -111,14 +111,8 @@ def test_it_learns_where_nothing_else_does() -> None:
             assert np.array_equal(api.flat_recon(kspace, mask=mask, adapt=1), expected)
 
 
-def test_a_flat_without_a_start_is_given_none() -> None:
-    network = build("flat", {**SMALL["flat"], "n_start": 0}).eval()
-    assert adapted(network, scan(), 1, rng=generator(0, "test")).config.n_start == 0
-
-
-def test_an_adapted_flat_starts_more_slowly_and_looks_from_all_sides() -> None:
+def test_an_adapted_flat_looks_from_all_sides() -> None:
     one = scan()
     fitted = adapted(load_model("flat-small"), one, 1, rng=generator(0, "test"))
     assert (fitted.flips, load_model("flat-small").flips) == (FLIPS, ((),))
-    assert (fitted.config.n_start, load_model("flat-small").config.n_start) == (N_START, 24)
     assert len(fitted(collate([one]))) == fitted.config.n_unrolls + 1
