@@ -36,14 +36,14 @@ from mrikit.nets.unet import UNet
 from mrikit.train.config import Settings
 from mrikit.unrolled.problem import Problem
 from mrikit.unrolled.schedule import cascade_weights, step, step_weight, times
-from mrikit.unrolled.start import local_phase, shrink_aligned, wavelet_start
+from mrikit.unrolled.start import local_phase, n_steps, shrink_aligned, wavelet_start
 
 MODES = ("posterior", "paper", "free")
 
 
 @dataclass(frozen=True)
 class Config(Settings):
-    """FLAT's settings. n_least_squares, n_start: iterations before x_1. shared: one U-Net for all cascades."""
+    """FLAT's settings. n_least_squares, n_start: iterations before x_1; n_start, at most. shared: one U-Net for all."""
 
     n_unrolls: int = 4
     schedule_power: float = 1.0
@@ -51,7 +51,7 @@ class Config(Settings):
     levels: int = 2
     n_cg: int = 6
     n_least_squares: int = 4
-    n_start: int = 48
+    n_start: int = 40
     mode: str = "posterior"
     shared: bool = True
 
@@ -112,7 +112,8 @@ class Unrolled(nn.Module):
     def start(self, problem: Problem) -> tuple[Tensor, Tensor]:
         """The least-squares image, and x_1, the wavelet-regularised one."""
         least_squares = self.least_squares(problem)
-        x = wavelet_start(problem.operator, problem.rhs, least_squares, problem.sigma, self.config.n_start)
+        n = n_steps(problem.operator, problem.sigma, self.config.n_start)
+        x = wavelet_start(problem.operator, problem.rhs, least_squares, problem.sigma, n)
         return least_squares, x
 
     def denoise(self, k: int, x: Tensor, least_squares: Tensor, problem: Problem) -> Tensor:

@@ -12,6 +12,8 @@ from mrikit.physics.sampling import acceleration
 from mrikit.physics.scan import Scan, virtual_coils
 from mrikit.physics.sense import Sense
 
+CACHED = 2**17  # complex numbers of one array: 1 MiB
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -51,7 +53,9 @@ def collate(scans: list[Scan], device: str = "cpu") -> Problem:
     kspace, maps = batch([s.kspace for s in scans]), batch([s.maps for s in scans])
     mask = batch_masks([s.mask for s in scans])
     virtual_kspace, virtual_maps = virtual_coils(kspace, maps, scans[0].axes)
-    operator = Sense(virtual_maps, mask, axes=scans[0].axes)
+    # On a CPU, coils whose arrays stay in the cache together: an eighth of the time of a reconstruction.
+    chunk = max(1, CACHED // virtual_maps[:, 0].numel()) if virtual_maps.device.type == "cpu" else None
+    operator = Sense(virtual_maps, mask, axes=scans[0].axes, chunk=chunk)
     return Problem(
         operator,
         operator.adjoint(virtual_kspace),

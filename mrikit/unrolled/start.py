@@ -51,6 +51,16 @@ def shrink_aligned(x: Tensor, threshold: Tensor, imaginary: Tensor | float, shif
     return torch.complex(*parts.chunk(2))
 
 
+def last_threshold(bound: Tensor, sigma: Tensor) -> Tensor:
+    """Where the threshold ends, `(batch, 1, 1)`, for a `bound` of ||A^H A|| `(batch, 1, 1)` and noise `(batch,)`."""
+    return (SHARE * sigma[:, None, None] * bound.sqrt()).clamp(*LIMITS)  # of the noise that is left in A^H y
+
+
+def n_steps(operator: Sense, sigma: Tensor, most: int) -> int:
+    """Steps that a start takes, at `most`: the lower the threshold, the slower it is, by about its square root."""
+    return math.ceil(most * math.sqrt(LIMITS[0] / float(last_threshold(operator.bound(), sigma).min())))
+
+
 def wavelet_start(operator: Sense, rhs: Tensor, x: Tensor, sigma: Tensor, n_iters: int) -> Tensor:
     """`n_iters` steps from `x` towards argmin ||A x - y||^2 / 2 + threshold ||wavelets of x||_1, rhs being A^H y.
 
@@ -59,7 +69,7 @@ def wavelet_start(operator: Sense, rhs: Tensor, x: Tensor, sigma: Tensor, n_iter
     (cycle spinning). `rhs` is about 1 where bright.
     """
     bound = operator.bound().clamp_min(1e-12)
-    last = (SHARE * sigma[:, None, None] * bound.sqrt()).clamp(*LIMITS)  # of the noise that is left in A^H y
+    last = last_threshold(bound, sigma)
     before, ahead = x, x
     momentum, stretch = 1.0, 1.0
     for k in range(n_iters):

@@ -15,7 +15,7 @@ from mrikit.physics.sampling import undersample
 from mrikit.physics.scan import standardise
 from mrikit.rng import generator
 from mrikit.unrolled.problem import collate
-from mrikit.unrolled.start import local_phase, shrink_aligned, unit, wavelet_start
+from mrikit.unrolled.start import local_phase, n_steps, shrink_aligned, unit, wavelet_start
 
 
 def smooth(shape, turns):
@@ -97,6 +97,16 @@ def test_few_steps_lead_far(kind, left):
     start = problem.operator.solve(problem.rhs, torch.full((1, 1, 1), 0.01), n_iters=8)
     near, far = (wavelet_start(problem.operator, problem.rhs, start, problem.sigma, n) for n in (24, 300))
     assert float((near - far).norm() / far.norm()) < left
+
+
+def test_a_start_takes_more_steps_the_less_noise_there_is():
+    problem, _ = problem_of()
+    steps = [n_steps(problem.operator, torch.tensor([sigma]), 40) for sigma in (1e-4, 4e-3, 1.6e-2, 1.0)]
+    assert steps[0] == 40
+    assert steps[1] == pytest.approx(2 * steps[2], abs=1)
+    assert steps == sorted(steps, reverse=True)
+    assert n_steps(problem.operator, torch.tensor([1e-4, 1.0]), 40) == 40
+    assert n_steps(problem.operator, torch.tensor([1e-4]), 0) == 0
 
 
 def test_strong_maps_do_not_blow_it_up():
