@@ -47,6 +47,22 @@ def test_a_missing_input_is_found_out_before_anything_heavy_is_loaded() -> None:
     assert not modules & HEAVY
 
 
+@pytest.mark.parametrize(("call", "own"), [("main()", True), ("main(['--version'])", False)])
+def test_the_collector_is_spared_in_a_process_of_our_own(call: str, own: bool) -> None:
+    """What is imported is no garbage. A library leaves the collector of its host alone."""
+    script = f"""
+import atexit, gc, sys
+from mrikit.cli.app import main
+before = gc.get_threshold()
+atexit.register(lambda: print(gc.get_freeze_count() > 1000, file=sys.stderr))  # runs after what {call} registers
+sys.argv = ["mrikit", "--version"]
+{call}
+print(gc.get_threshold() != before, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr.split() == [str(own)] * 2
+
+
 def test_help_opens_with_the_pipeline_and_groups_commands(mrikit: Mrikit) -> None:
     result = mrikit("--help")
 
