@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import reduce
 from operator import add
 
-import numpy as np
-
 from mrikit.arrays import Array, namespace
 from mrikit.axes import describe
 from mrikit.errors import DataError
@@ -103,12 +101,14 @@ class Sense:
         """A^H A for an image whose centre is at index 0 along the transformed axes: no shifts."""
         fft, mask = namespace(image).fft, self._mask
 
+        def masked(kspace: Array) -> Array:
+            if mask.ndim > kspace.ndim or mask.shape[:-3] not in ((), kspace.shape[:-3]):
+                return mask * kspace
+            kspace *= mask  # in half the time; no gradient needs what was there
+            return kspace
+
         def term(coils: slice) -> Array:
-            kspace = fft.fftn(self._project(image, coils), axes=self.axes, norm="ortho")
-            if np.broadcast_shapes(mask.shape, kspace.shape) == kspace.shape:
-                kspace *= mask  # in half the time; no gradient needs what was there
-            else:
-                kspace = mask * kspace
+            kspace = masked(fft.fftn(self._project(image, coils), axes=self.axes, norm="ortho"))
             return self._combine(fft.ifftn(kspace, axes=self.axes, norm="ortho"), coils)
 
         return self._sum(term)

@@ -112,7 +112,7 @@ class Unrolled(nn.Module):
     def start(self, problem: Problem) -> tuple[Tensor, Tensor]:
         """The least-squares image, and x_1, the wavelet-regularised one."""
         least_squares = self.least_squares(problem)
-        n = n_steps(problem.operator, problem.sigma, self.config.n_start)
+        n = n_steps(problem.operator.bound(), problem.sigma, self.config.n_start)
         x = wavelet_start(problem.operator, problem.rhs, least_squares, problem.sigma, n)
         return least_squares, x
 

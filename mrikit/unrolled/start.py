@@ -56,35 +56,39 @@ def last_threshold(bound: Tensor, sigma: Tensor) -> Tensor:
     return (SHARE * sigma[:, None, None] * bound.sqrt()).clamp(*LIMITS)  # of the noise that is left in A^H y
 
 
-def n_steps(operator: Sense, sigma: Tensor, most: int) -> int:
-    """Steps that a start takes, at `most`: the lower the threshold, the slower it is, by about its square root."""
-    return math.ceil(most * math.sqrt(LIMITS[0] / float(last_threshold(operator.bound(), sigma).min())))
+def n_steps(bound: Tensor, sigma: Tensor, most: int) -> Tensor:
+    """Steps that a start takes, `(batch, 1, 1)`: the lower the last threshold, the slower it is, by its square root.
+
+    `most` is what the lowest takes; `bound` and `sigma` are those of `last_threshold`.
+    """
+    return (most * (LIMITS[0] / last_threshold(bound, sigma)).sqrt() - 1e-3).ceil()
 
 
-def wavelet_start(operator: Sense, rhs: Tensor, x: Tensor, sigma: Tensor, n_iters: int) -> Tensor:
+def wavelet_start(operator: Sense, rhs: Tensor, x: Tensor, sigma: Tensor, n_iters: Tensor | int) -> Tensor:
     """`n_iters` steps from `x` towards argmin ||A x - y||^2 / 2 + threshold ||wavelets of x||_1, rhs being A^H y.
 
     POGM (Kim and Fessler 2018, doi:10.1007/s10957-018-1287-4), which needs some two thirds of FISTA's steps, with a
     threshold that falls, which saves half again, to a share of the noise std `sigma` `(batch,)`, and a grid that moves
-    (cycle spinning). `rhs` is about 1 where bright.
+    (cycle spinning). `rhs` is about 1 where bright. n_iters: for all images, or `(batch, 1, 1)`, for each its own.
     """
     bound = operator.bound().clamp_min(1e-12)
     last = last_threshold(bound, sigma)
+    n = torch.as_tensor(n_iters, device=x.device).expand_as(last)
     before, ahead = x, x
-    momentum, stretch = 1.0, 1.0
-    for k in range(n_iters):
+    momentum, stretch = torch.ones_like(last), torch.ones_like(last)
+    for k in range(int(n.max())):
         if k % REFRESH == 0:
             phase = local_phase(x)
             turn = phase.conj().resolve_conj()
-        following = (1 + math.sqrt(1 + (8 if k == n_iters - 1 else 4) * momentum**2)) / 2
+        following = (1 + (1 + torch.where(k == n - 1, 8, 4) * momentum**2).sqrt()) / 2
         gain, carry = (momentum - 1) / following, momentum / following
         back = gain / stretch
         stretch = (2 * momentum + following - 1) / following
         # descended + gain (descended - before) + carry (descended - x) + back (ahead - x)
         descended = operator.normal(x).sub_(rhs).mul_(-1 / bound).add_(x)
         mixed = (1 + gain + carry) * descended
-        mixed.add_(before, alpha=-gain).add_(x, alpha=-carry - back).add_(ahead, alpha=back)
-        threshold = last / bound * (FIRST / last) ** max(0.0, 1 - k / (TIGHTEN * n_iters))
+        mixed.sub_(gain * before).sub_((carry + back) * x).add_(back * ahead)
+        threshold = last / bound * (FIRST / last) ** (1 - k / (TIGHTEN * n)).clamp_min(0)
         before, ahead, momentum = descended, mixed, following
-        x = shrink_aligned(mixed * turn, stretch * threshold, 1.5, shift=k) * phase
+        x = torch.where(k < n, shrink_aligned(mixed * turn, stretch * threshold, 1.5, shift=k) * phase, x)
     return x

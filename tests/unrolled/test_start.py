@@ -100,13 +100,26 @@ def test_few_steps_lead_far(kind, left):
 
 
 def test_a_start_takes_more_steps_the_less_noise_there_is():
-    problem, _ = problem_of()
-    steps = [n_steps(problem.operator, torch.tensor([sigma]), 40) for sigma in (1e-4, 4e-3, 1.6e-2, 1.0)]
-    assert steps[0] == 40
-    assert steps[1] == pytest.approx(2 * steps[2], abs=1)
-    assert steps == sorted(steps, reverse=True)
-    assert n_steps(problem.operator, torch.tensor([1e-4, 1.0]), 40) == 40
-    assert n_steps(problem.operator, torch.tensor([1e-4]), 0) == 0
+    sigma = torch.tensor([1e-4, 1e-2, 4e-2, 1.0])
+    steps = n_steps(torch.ones(4, 1, 1), sigma, 40)
+    assert steps.shape == (4, 1, 1)
+    assert steps.flatten().tolist() == [40, 24, 12, 9]
+    assert n_steps(torch.ones(4, 1, 1), sigma, 0).max() == 0
+
+
+def test_every_image_of_a_batch_takes_its_own_steps():
+    brain = scan((64, 48), coils=4, noise=0.005, seed=0)
+    scans = []
+    for seed in (1, 2):
+        sampled = mask((64, 48), 3, seed=seed)
+        scans.append(standardise(undersample(brain.kspace[0], sampled), brain.maps[0], sampled))
+    sigma, n = torch.tensor([1e-3, 2e-2]), torch.tensor([12, 5])[:, None, None]
+    both = collate(scans)
+    together = wavelet_start(both.operator, both.rhs, both.rhs, sigma, n)
+    for i, each in enumerate(scans):
+        one = collate([each])
+        alone = wavelet_start(one.operator, one.rhs, one.rhs, sigma[i : i + 1], int(n[i]))
+        assert torch.allclose(together[i], alone[0], atol=1e-5)
 
 
 def test_strong_maps_do_not_blow_it_up():
