@@ -87,8 +87,10 @@ def wavelet_start(operator: Sense, rhs: Tensor, x: Tensor, sigma: Tensor, n_iter
         # descended + gain (descended - before) + carry (descended - x) + back (ahead - x)
         descended = operator.normal(x).sub_(rhs).mul_(-1 / bound).add_(x)
         mixed = (1 + gain + carry) * descended
-        mixed.sub_(gain * before).sub_((carry + back) * x).add_(back * ahead)
+        for image, weight in ((before, -gain), (x, -carry - back), (ahead, back)):
+            mixed.addcmul_(image, weight.to(x.dtype))
         threshold = last / bound * (FIRST / last) ** (1 - k / (TIGHTEN * n)).clamp_min(0)
         before, ahead, momentum = descended, mixed, following
-        x = torch.where(k < n, shrink_aligned(mixed * turn, stretch * threshold, 1.5, shift=k) * phase, x)
+        shrunk = shrink_aligned(mixed * turn, stretch * threshold, 1.5, shift=k) * phase
+        x = shrunk if k < n.min() else torch.where(k < n, shrunk, x)
     return x
