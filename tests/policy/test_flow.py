@@ -163,6 +163,7 @@ def test_the_exact_flow_has_the_inclusion_frequencies_of_the_target(drawn, solve
 
 
 def test_a_flow_learned_without_a_task_has_the_inclusion_frequencies_of_the_target(drawn):
+    torch.manual_seed(0)
     net = LineVelocity(LineConfig(n=10, n_features=0, width=64, depth=3))
     optimiser = torch.optim.Adam(net.parameters(), 1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 1200)
