@@ -4,7 +4,7 @@ State x^0 = x_1, the wavelet-regularised image (`start`). Cascade k, at time t_k
 
     W       = shrinkage of the wavelet details of x^k by theta_k
     D       = W - |x^k - W| U_theta(W, x^k - W, l - W, t_k)              ~ E[x_0 | x_t]
-    x0hat   = argmin_x ||A x - y||^2 / sigma^2 + ||x - D||^2 / r_k^2         (conjugate gradients)
+    x0hat   = argmin_x ||A x - y||^2 / sigma^2 + ||x - D||^2 / r_k^2     (conjugate gradients)
     x^{k+1} = (t_{k+1} / t_k) x^k + (Delta_k / t_k) x0hat                (the exact velocity (x - x0hat) / t)
 
 The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades or not, the

@@ -53,7 +53,7 @@ def collate(scans: list[Scan], device: str = "cpu") -> Problem:
     kspace, maps = batch([s.kspace for s in scans]), batch([s.maps for s in scans])
     mask = batch_masks([s.mask for s in scans])
     virtual_kspace, virtual_maps = virtual_coils(kspace, maps, scans[0].axes)
-    # On a CPU, coils whose arrays stay in the cache together: an eighth of the time of a reconstruction.
+    # On a CPU, coils whose arrays stay in the cache together: 3 % of the time of a slice of 8 x 320 x 320.
     chunk = max(1, CACHED // virtual_maps[:, 0].numel()) if virtual_maps.device.type == "cpu" else None
     operator = Sense(virtual_maps, mask, axes=scans[0].axes, chunk=chunk)
     return Problem(
