@@ -8,7 +8,7 @@ It is written once for NumPy, CuPy and torch arrays and carries gradients with t
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 
 from mrikit.arrays import Array, namespace
@@ -113,12 +113,15 @@ class Sense:
 
         return self._sum(term)
 
+    @cached_property
+    def energy(self) -> Array:
+        """The sum of squared sensitivities, `(..., y, x)`, in FFT order."""
+        xp = namespace(self._maps)
+        return xp.sum(xp.abs(self._maps) ** 2, axis=(-4, -3) if self.sets else -3)
+
     def bound(self) -> Array:
         """An upper bound of ||A^H A||, shape `(..., 1, 1)`: the largest sum of squared sensitivities."""
-        xp = namespace(self._maps)
-        over = (-4, -3) if self.sets else -3
-        energy = xp.sum(xp.abs(self._maps) ** 2, axis=over)
-        return xp.max(energy, axis=(-2, -1), keepdims=True)
+        return namespace(self._maps).max(self.energy, axis=(-2, -1), keepdims=True)
 
     def solve(self, rhs: Array, lamda: Array | float, x0: Array | None = None, *, n_iters: int = 30) -> Array:
         """Image x with (A^H A + lamda) x = rhs, by conjugate gradients from `x0`.

@@ -4,11 +4,12 @@ State x^0 = x_1, the wavelet-regularised image (`start`). Cascade k, at time t_k
 
     W       = shrinkage of the wavelet details of x^k by theta_k
     D       = W - |x^k - W| U_theta(W, x^k - W, l - W, t_k)              ~ E[x_0 | x_t]
-    x0hat   = argmin_x ||A x - y||^2 / sigma^2 + ||x - D||^2 / r_k^2     (conjugate gradients)
+    x0hat   = argmin_x ||A x - y||^2 + lamda_k ||x - D||^2               (conjugate gradients)
     x^{k+1} = (t_{k+1} / t_k) x^k + (Delta_k / t_k) x0hat                (the exact velocity (x - x0hat) / t)
 
 The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades or not, the
-thresholds theta_k, and how far D can be trusted, r_k. The likelihood stands at D, the posterior mean, not at x_t.
+thresholds theta_k, and how far D can be trusted, lamda_k: (noise std / error of D)^2, to be measured on the scan at hand
+by how far D misses what was acquired. The likelihood stands at D, the posterior mean, not at x_t.
 
 That is the mode `posterior`. Two others are there to be compared with, the same but for the cascade:
 
@@ -80,10 +81,11 @@ class Unrolled(nn.Module):
         ]
         self.prior = unets[0] if config.shared else nn.ModuleList(unets)
         if config.mode == "posterior":
-            # lamda_k = sigma^2 / r_k^2. A term beside sigma^2 for errors of the maps is learned, but real scans, whose
-            # maps are refined, are worse for it: by 0.04 dB with lines and by 0.2 dB with Poisson discs.
-            self.log_trust = nn.Parameter(torch.full((n,), 2.5))
-            self.trust_slope = nn.Parameter(torch.zeros(2))
+            # A term for errors of the maps is learned, but real scans, whose maps are refined, are worse for it: by
+            # 0.04 dB with lines and by 0.2 dB with Poisson discs.
+            self.log_lamda = nn.Parameter(torch.zeros(n))
+            self.lamda_slope = nn.Parameter(torch.zeros(2))
+            self.miss_power = nn.Parameter(torch.ones(n))
         if config.mode == "free":
             self.data_weight = nn.Parameter(torch.ones(n))
             self.prior_weight = nn.Parameter(torch.tensor([step_weight(t, u) for t, u in pairwise(self.times)]))
@@ -93,10 +95,14 @@ class Unrolled(nn.Module):
         self.log_imaginary = nn.Parameter(torch.full((n,), 0.4))
         self.register_load_state_dict_pre_hook(_hand_out)
 
-    def lamda(self, k: int, problem: Problem) -> Tensor:
-        """Weight of D against the data at cascade k, `(batch, 1, 1)`."""
-        trust = (self.log_trust[k] + problem.features() @ self.trust_slope).exp()
-        return (problem.sigma**2 * trust)[:, None, None]
+    def lamda(self, k: int, missing: Tensor, problem: Problem) -> Tensor:
+        """Weight of D against the data at cascade k, `(batch, 1, 1)`, for `missing`, A^H (y - A D).
+
+        The larger the energy of what is missing, in units of what noise alone would leave, the smaller.
+        """
+        miss = problem.energy(missing).clamp_min(1e-2).log()
+        log = self.log_lamda[k] + problem.features() @ self.lamda_slope - self.miss_power[k] * miss
+        return log.exp()[:, None, None]
 
     def threshold(self, k: int, problem: Problem) -> Tensor:
         """theta_k, `(batch, 1, 1)`: higher for noisier and for faster scans."""
@@ -140,8 +146,9 @@ class Unrolled(nn.Module):
         t, t_next = self.times[k : k + 2]
         operator, rhs = problem.operator, problem.rhs
         if self.config.mode == "posterior":
-            lamda = self.lamda(k, problem)
-            x0hat = operator.solve(rhs + lamda * mean, lamda, mean, n_iters=self.config.n_cg)
+            missing = rhs - operator.normal(mean)
+            lamda = self.lamda(k, missing.detach(), problem)
+            x0hat = mean + operator.solve(missing, lamda, n_iters=self.config.n_cg)
             return step(x, x0hat, t, t_next)
         if self.config.mode == "paper":
             eta, w = cascade_weights("paper", t, t_next)

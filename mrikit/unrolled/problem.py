@@ -39,6 +39,11 @@ class Problem:
         """Noise and acceleration as numbers around zero, `(batch, 2)`; noise no lower than it is ever simulated."""
         return torch.stack([self.sigma.clamp_min(1e-3).log10() / 2 + 1, self.accel.log() - 1.5], dim=1)
 
+    def energy(self, image: Tensor) -> Tensor:
+        """||image||^2 over what it is on average for an image `(batch, y, x)` of noise alone, A^H n: `(batch,)`."""
+        n = self.sigma**2 / self.accel * self.operator.energy.mean(dim=(-2, -1))
+        return (image.real**2 + image.imag**2).mean(dim=(-2, -1)) / n
+
 
 def collate(scans: list[Scan], device: str = "cpu") -> Problem:
     """One `Problem` of scans that agree in matrix, number of coils and kind of mask."""

@@ -33,6 +33,7 @@ KINDS = (*LINE_KINDS, "poisson")
 LINES = 0.75  # share of masks of lines, where masks of the plane are drawn as well
 SMALL = (48, 81)  # half the matrix of a scan with a mask of the plane, of which no band of rows can be taken
 ATTEMPTS = 100  # for one item
+OWN_NOISE = 0.5  # share of simulated images with a noise, or a texture as fine, that all coils share
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def simulated_scan(images: Images, rng: np.random.Generator, *, small: bool) -> 
     n_y, n_x = (2 * int(rng.integers(low, high)) for _ in range(2))
     fine = (n_y * 5 // 4, n_x * 5 // 4)
     image = images.draw_complex(fine, rng)
+    if rng.random() < OWN_NOISE:
+        image = image + noise(fine, 1, 10 ** rng.uniform(-2.7, -1.3), rng)[0]
     kspace = fft2c((coil_maps(n_coils, fine, rng) * image).astype(np.complex64))
     kspace = np.ascontiguousarray(kspace[:, centre(fine[0], n_y), centre(fine[1], n_x)])
     # In units of a bright voxel: a sample of the orthonormal k-space has the noise of a voxel.

@@ -117,7 +117,7 @@ def test_all_lines_score_higher_than_the_centre(item):
 def test_a_task_can_be_made_of_any_weights_of_an_unrolled_network():
     task = MriTask.of("flat-small", loss="mse")
     assert (task.config.architecture, task.config.loss) == ("flat", "mse")
-    assert torch.equal(task.state_dict()["network.log_trust"], load_model("flat-small").state_dict()["log_trust"])
+    assert torch.equal(task.state_dict()["network.log_lamda"], load_model("flat-small").state_dict()["log_lamda"])
     with pytest.raises(DataError, match="no setting cascades"):
         MriConfig("modl", {"cascades": 3})
 
