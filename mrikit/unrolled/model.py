@@ -8,8 +8,9 @@ State x^0 = x_1, the wavelet-regularised image (`start`). Cascade k, at time t_k
     x^{k+1} = (t_{k+1} / t_k) x^k + (Delta_k / t_k) x0hat                (the exact velocity (x - x0hat) / t)
 
 The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades or not, the
-thresholds theta_k, and how far D can be trusted, lamda_k: (noise std / error of D)^2, to be measured on the scan at hand
-by how far D misses what was acquired. The likelihood stands at D, the posterior mean, not at x_t.
+thresholds theta_k, and how far D can be trusted, lamda_k. It stands for (noise std / error of D)^2, and that error shows
+in what was acquired: lamda_k falls with the energy of A^H (y - A D), in units of what noise alone would leave. The
+likelihood stands at D, the posterior mean, not at x_t.
 
 That is the mode `posterior`. Two others are there to be compared with, the same but for the cascade:
 
@@ -96,10 +97,7 @@ class Unrolled(nn.Module):
         self.register_load_state_dict_pre_hook(_hand_out)
 
     def lamda(self, k: int, missing: Tensor, problem: Problem) -> Tensor:
-        """Weight of D against the data at cascade k, `(batch, 1, 1)`, for `missing`, A^H (y - A D).
-
-        The larger the energy of what is missing, in units of what noise alone would leave, the smaller.
-        """
+        """Weight of D against the data at cascade k, `(batch, 1, 1)`, for `missing`, A^H (y - A D)."""
         miss = problem.energy(missing).clamp_min(1e-2).log()
         log = self.log_lamda[k] + problem.features() @ self.lamda_slope - self.miss_power[k] * miss
         return log.exp()[:, None, None]

@@ -18,6 +18,7 @@ from mrikit.physics.sampling import centre, sampling
 from mrikit.rng import generator
 from mrikit.train import data
 from mrikit.train.collect import collect
+from mrikit.train.data import Images
 from mrikit.train.scans import Scans
 from mrikit.unrolled import simulate
 from mrikit.unrolled.simulate import SMALL, Simulation, Stream, measured_scan
@@ -110,6 +111,26 @@ def test_a_complex_image_is_scanned_with_its_own_phase(tmp_path: Path, monkeypat
     kspace = simulate.simulated_scan(images, generator(0, "test"), small=True)
 
     assert np.isfinite(kspace).all() and kspace.any()
+
+
+def test_coils_share_the_noise_that_an_image_has_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def noise(shape: tuple[int, int], coils: int, level: float, rng: np.random.Generator) -> np.ndarray:
+        return np.full((coils, *shape), coils == 1, np.complex64)  # of the image alone, not of the receivers
+
+    def maps(coils: int, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+        return np.arange(1, coils + 1).reshape(-1, 1, 1) * np.ones(shape)
+
+    monkeypatch.setattr(simulate, "noise", noise)
+    monkeypatch.setattr(simulate, "coil_maps", maps)
+    monkeypatch.setattr(simulate, "COILS", (3,))
+    dark = Images([], [], 1.0)
+    monkeypatch.setattr(dark, "draw_complex", lambda shape, rng: np.zeros(shape, np.complex64))
+    scans = [simulate.simulated_scan(dark, generator(0, "test", i), small=True) for i in range(40)]
+
+    noisy = [kspace for kspace in scans if kspace.any()]
+    assert 10 < len(noisy) < 30
+    for kspace in noisy:
+        assert np.allclose(kspace, kspace[:1] * np.arange(1, 4).reshape(-1, 1, 1), atol=1e-5 * np.abs(kspace).max())
 
 
 def test_a_batch_drawn_by_a_worker_is_the_one_drawn_here(tmp_path: Path) -> None:

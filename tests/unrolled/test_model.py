@@ -98,6 +98,23 @@ def test_states_lie_on_the_path_when_the_prior_adds_nothing(brain):
     torch.testing.assert_close(states[-1], x0hat, atol=1e-5, rtol=0)  # t = 0: the path ends in the last estimate
 
 
+def test_noise_alone_leaves_an_energy_of_one(brain):
+    torch.manual_seed(0)
+    problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
+    kspace = problem.operator.forward(problem.rhs)
+    noise = (problem.sigma * torch.randn_like(kspace) for _ in range(20))
+    energy = torch.stack([problem.energy(problem.operator.adjoint(y)) for y in noise])
+    assert float(energy.mean()) == pytest.approx(1, rel=0.02)
+
+
+def test_the_more_a_mean_misses_the_less_it_weighs(network, brain):
+    problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
+    once, twice = (network.lamda(0, factor * problem.rhs, problem) for factor in (1, 2))
+    assert once.shape == (1, 1, 1)
+    torch.testing.assert_close(twice, once / 4)
+    assert network.lamda(0, 0 * problem.rhs, problem).isfinite()  # where nothing is missing at all
+
+
 class Slope(torch.nn.Module):
     """Rises along y and x, whatever the image, and is zero in the mean."""
 
