@@ -8,8 +8,8 @@ State x^0 = x_1, the wavelet-regularised image (`start`). Cascade k, at time t_k
     x^{k+1} = (t_{k+1} / t_k) x^k + (Delta_k / t_k) x0hat                (the exact velocity (x - x0hat) / t)
 
 The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades or not, the
-thresholds theta_k, and how far D can be trusted, lamda_k. It stands for (noise std / error of D)^2, and that error shows
-in what was acquired: lamda_k falls with the energy of A^H (y - A D), in units of what noise alone would leave. The
+thresholds theta_k, and how far D can be trusted, lamda_k. It stands for (noise std / error of D)^2. That error shows in
+what was acquired, so lamda_k falls with the energy of A^H (y - A D), in units of what noise alone would leave. The
 likelihood stands at D, the posterior mean, not at x_t.
 
 That is the mode `posterior`. Two others are there to be compared with, the same but for the cascade:
