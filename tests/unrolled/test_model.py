@@ -111,7 +111,7 @@ def test_the_more_a_mean_misses_the_less_it_weighs(network, brain):
     problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
     once, twice = (network.lamda(0, factor * problem.rhs, problem) for factor in (1, 2))
     assert once.shape == (1, 1, 1)
-    torch.testing.assert_close(twice, once / 4)
+    torch.testing.assert_close(twice, once / 2)
     assert network.lamda(0, 0 * problem.rhs, problem).isfinite()  # where nothing is missing at all
 
 
