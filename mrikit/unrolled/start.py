@@ -2,7 +2,8 @@
 
 The phase of an image is smooth where nothing disturbs it. Turned back by the phase of its own blurred self, an image
 has its detail in the real part, so the imaginary part can be shrunk harder, as homodyne detection does without it:
-Noll 1991, doi:10.1109/42.79473.
+Noll 1991, doi:10.1109/42.79473. How much harder, the least-squares image tells: in heads a hundredth of its energy is
+out of phase, in hearts a tenth.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from mrikit.physics.sense import Sense
 BLUR, REACH = 5.0, 15  # pixels: what a mask's central lines resolve, and where a blur of it ends
 FIRST = 0.04  # threshold of the first iteration, in units of a bright voxel
 SHARE, LIMITS = 0.15, (5e-4, 0.01)  # the last threshold, in units of the noise std, and its limits
+OUT_OF_PHASE = 0.05  # share of the energy from which on both parts are shrunk alike
+HARDEST = 1.5  # most that the threshold of the imaginary part is, in units of that of the real one
 TIGHTEN = 0.7  # share of the iterations over which the threshold falls
 REFRESH = 8  # iterations between two looks at the phase
 
@@ -51,6 +54,16 @@ def shrink_aligned(x: Tensor, threshold: Tensor, imaginary: Tensor | float, shif
     return torch.complex(*parts.chunk(2))
 
 
+def hardness(aligned: Tensor) -> Tensor:
+    """Threshold of the imaginary part in units of the real one's, `(batch, 1, 1)`, of `aligned` `(batch, y, x)`.
+
+    The rule was fitted to starts: beside 1.5 for all, two hearts and two livers gain 0.5 dB with lines, heads nothing.
+    """
+    imaginary, real = (part.square().mean(dim=(-2, -1), keepdim=True) for part in (aligned.imag, aligned.real))
+    share = imaginary / (imaginary + real).clamp_min(1e-12)
+    return (OUT_OF_PHASE / share.clamp_min(1e-3)).pow(1 / 3).clamp(1, HARDEST)
+
+
 def last_threshold(bound: Tensor, sigma: Tensor) -> Tensor:
     """Where the threshold ends, `(batch, 1, 1)`, for a `bound` of ||A^H A|| `(batch, 1, 1)` and noise `(batch,)`."""
     return (SHARE * sigma[:, None, None] * bound.sqrt()).clamp(*LIMITS)  # of the noise that is left in A^H y
@@ -80,6 +93,8 @@ def wavelet_start(operator: Sense, rhs: Tensor, x: Tensor, sigma: Tensor, n_iter
         if k % REFRESH == 0:
             phase = local_phase(x)
             turn = phase.conj().resolve_conj()
+        if k == 0:
+            imaginary = hardness(x * turn)
         following = (1 + (1 + torch.where(k == n - 1, 8, 4) * momentum**2).sqrt()) / 2
         gain, carry = (momentum - 1) / following, momentum / following
         back = gain / stretch
@@ -91,6 +106,6 @@ def wavelet_start(operator: Sense, rhs: Tensor, x: Tensor, sigma: Tensor, n_iter
             mixed.addcmul_(image, weight.to(x.dtype))
         threshold = last / bound * (FIRST / last) ** (1 - k / (TIGHTEN * n)).clamp_min(0)
         before, ahead, momentum = descended, mixed, following
-        shrunk = shrink_aligned(mixed * turn, stretch * threshold, 1.5, shift=k) * phase
+        shrunk = shrink_aligned(mixed * turn, stretch * threshold, imaginary, shift=k) * phase
         x = shrunk if k < n.min() else torch.where(k < n, shrunk, x)
     return x
