@@ -103,10 +103,11 @@ def test_few_steps_lead_far(kind, left, monkeypatch):
 def test_the_imaginary_part_is_shrunk_harder_the_less_is_in_it():
     torch.manual_seed(0)
     real, imaginary = torch.randn(2, 4, 16, 16)
-    ratio = hardness(torch.complex(real, imaginary * torch.tensor([0, 0.15, 0.2, 1])[:, None, None]))
-    assert ratio.shape == (4, 1, 1)
-    assert ratio[0] == HARDEST and ratio[3] == 1
-    assert HARDEST > ratio[1] > ratio[2] > 1
+    overall, ratio = hardness(torch.complex(real, imaginary * torch.tensor([0, 0.15, 0.2, 1])[:, None, None]))
+    assert overall.shape == ratio.shape == (4, 1, 1)
+    assert ratio[0] == HARDEST and overall[0] == 1
+    assert HARDEST > ratio[1] > ratio[2] > 1 < overall[1] < overall[2]
+    assert ratio[3] == 1 and overall[3] == HARDEST**2
 
 
 def test_a_start_takes_more_steps_the_less_noise_there_is():
