@@ -78,6 +78,7 @@ class Unrolled(nn.Module):
         n = config.n_unrolls
         self.config = config
         self.flips: tuple[tuple[int, ...], ...] = ((),)  # axes to flip an image along: views that U_theta's mean is of
+        self.trusts: list[Tensor] = []  # lamda_k of every cascade, where it is not to follow D
         self.times = times(n, config.schedule_power)
         unets = [
             UNet(6, 2, features=config.features, levels=config.levels, n_condition=3)
@@ -100,6 +101,8 @@ class Unrolled(nn.Module):
 
     def lamda(self, k: int, missing: Tensor, problem: Problem) -> Tensor:
         """Weight of D against the data at cascade k, `(batch, 1, 1)`, for `missing`, A^H (y - A D)."""
+        if self.trusts:
+            return self.trusts[k]
         trust = (self.log_lamda[k] + problem.features() @ self.lamda_slope).exp()
         return (trust / problem.energy(missing).clamp_min(1e-2) ** MISS_POWER)[:, None, None]
 
@@ -154,6 +157,19 @@ class Unrolled(nn.Module):
         else:
             eta, w = self.data_weight[k], self.prior_weight[k]
         return x - eta * (operator.normal(x) - rhs) - w * (x - mean)
+
+    @torch.no_grad()
+    def keep_trusts(self, problem: Problem) -> None:
+        """Let every cascade have the lamda that it has for `problem` now, whatever becomes of D."""
+        if self.config.mode != "posterior":
+            return
+        least_squares, x = self.start(problem)
+        trusts = []
+        for k in range(self.config.n_unrolls):
+            mean = self.denoise(k, x, least_squares, problem)
+            trusts.append(self.lamda(k, problem.rhs - problem.operator.normal(mean), problem))
+            x = self.cascade(k, x, mean, problem)
+        self.trusts = trusts
 
     def forward(self, problem: Problem) -> list[Tensor]:
         least_squares, x = self.start(problem)

@@ -116,3 +116,16 @@ def test_an_adapted_flat_looks_from_all_sides() -> None:
     fitted = adapted(load_model("flat-small"), one, 1, rng=generator(0, "test"))
     assert (fitted.flips, load_model("flat-small").flips) == (FLIPS, ((),))
     assert len(fitted(collate([one]))) == fitted.config.n_unrolls + 1
+
+
+def test_an_adapted_flat_trusts_its_mean_as_before() -> None:
+    one, network = scan(), load_model("flat-small")
+    fitted = adapted(network, one, 1, rng=generator(0, "test"))
+    problem = collate([one])
+    with torch.inference_mode():
+        least_squares, x = network.start(problem)
+        mean = network.denoise(0, x, least_squares, problem)
+        before = network.lamda(0, problem.rhs - problem.operator.normal(mean), problem)
+        for factor in (1, 2):
+            torch.testing.assert_close(fitted.lamda(0, factor * problem.rhs, problem), before)
+    assert len(fitted.trusts) == network.config.n_unrolls and not network.trusts
