@@ -163,13 +163,10 @@ class Unrolled(nn.Module):
         """Let every cascade have the lamda that it has for `problem` now, whatever becomes of D."""
         if self.config.mode != "posterior":
             return
-        least_squares, x = self.start(problem)
-        trusts = []
-        for k in range(self.config.n_unrolls):
-            mean = self.denoise(k, x, least_squares, problem)
-            trusts.append(self.lamda(k, problem.rhs - problem.operator.normal(mean), problem))
-            x = self.cascade(k, x, mean, problem)
-        self.trusts = trusts
+        least_squares = self.least_squares(problem)
+        means = [self.denoise(k, x, least_squares, problem) for k, x in enumerate(self(problem)[:-1])]
+        missing = [problem.rhs - problem.operator.normal(mean) for mean in means]
+        self.trusts = [self.lamda(k, each, problem) for k, each in enumerate(missing)]
 
     def forward(self, problem: Problem) -> list[Tensor]:
         least_squares, x = self.start(problem)
