@@ -123,6 +123,14 @@ class Sense:
         """An upper bound of ||A^H A||, shape `(..., 1, 1)`: the largest sum of squared sensitivities."""
         return namespace(self._maps).max(self.energy, axis=(-2, -1), keepdims=True)
 
+    def unseen(self, image: Array) -> Array:
+        """What of `image` has little effect on the data: less one step of descent on ||A image||^2, scaled by pixel."""
+        energy = namespace(image).maximum(self.energy, 1e-2 * self.bound())
+        if self.sets:
+            energy = energy[..., None, :, :]
+        seen = self.normal_fft_order(to_fft_order(image, self.axes)) / energy
+        return image - from_fft_order(seen, self.axes)
+
     def solve(self, rhs: Array, lamda: Array | float, x0: Array | None = None, *, n_iters: int = 30) -> Array:
         """Image x with (A^H A + lamda) x = rhs, by conjugate gradients from `x0`.
 

@@ -26,13 +26,18 @@ REFRESH = 8  # iterations between two looks at the phase
 
 
 def local_phase(x: Tensor) -> Tensor:
-    """exp(i phase) of `x` `(batch, y, x)` complex, blurred by a Gaussian of `BLUR` pixels; no gradient flows."""
+    """exp(i phase) of `x` `(batch, y, x)` complex, blurred; no gradient flows."""
+    return unit(blurred(x.detach()))
+
+
+def blurred(x: Tensor) -> Tensor:
+    """`x` `(batch, y, x)` complex, each pixel the sum over a Gaussian of `BLUR` pixels around it."""
     n_y, n_x = x.shape[-2:]
     # With zeros between its ends, up to sizes that have many small factors.
     padded = [math.ceil((n + REACH) / 16) * 16 for n in (n_y, n_x)]
     along_y, along_x = (_blur_spectrum(n, x) for n in padded)
-    spectrum = torch.fft.fft2(x.detach(), s=padded) * along_y[:, None] * along_x
-    return unit(torch.fft.ifft2(spectrum)[..., :n_y, :n_x])
+    spectrum = torch.fft.fft2(x, s=padded) * along_y[:, None] * along_x
+    return torch.fft.ifft2(spectrum)[..., :n_y, :n_x]
 
 
 def _blur_spectrum(n: int, like: Tensor) -> Tensor:

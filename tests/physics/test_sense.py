@@ -120,6 +120,21 @@ def test_with_maps_of_unit_norm_and_all_samples_it_is_unitary(random):
     assert np.allclose(Sense(maps, np.ones(8, bool)).normal(image), image, atol=1e-5)
 
 
+def test_what_is_unseen_leaves_less_in_the_data(case, random):
+    operator, image_shape, _ = case
+    image = random.complex(*image_shape)
+    before, after = (np.linalg.norm(operator.forward(x)) for x in (image, operator.unseen(image)))
+    assert after < 0.9 * before
+
+
+def test_all_that_maps_of_unit_norm_do_not_sample_is_unseen(random):
+    maps, mask, image = random.complex(4, 7, 9), random.mask(7, 9), random.complex(7, 9)
+    maps /= np.linalg.norm(maps, axis=0)
+    np.testing.assert_allclose(Sense(maps, np.ones_like(mask)).unseen(image), 0, atol=1e-6)
+    one = np.ones((1, 7, 9), np.complex64)
+    np.testing.assert_allclose(fft2c(Sense(one, mask).unseen(image)), ~mask * fft2c(image), atol=1e-6)
+
+
 def test_a_mask_of_another_width_is_refused(random):
     with pytest.raises(DataError, match="mask is 9"):
         Sense(random.complex(4, 6, 8), np.ones(9, bool))

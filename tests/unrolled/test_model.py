@@ -9,12 +9,13 @@ import torch
 
 from mrikit.errors import DataError
 from mrikit.nets.unet import UNet
+from mrikit.physics.fourier import fft2c
 from mrikit.physics.masks import mask
 from mrikit.physics.phantom import scan
 from mrikit.physics.sampling import undersample
 from mrikit.physics.scan import standardise
 from mrikit.physics.sense import Sense
-from mrikit.unrolled.model import Config, Unrolled
+from mrikit.unrolled.model import START_WEIGHT, Config, Unrolled, consensus
 from mrikit.unrolled.objective import loss, magnitude, ssim
 from mrikit.unrolled.problem import collate
 from mrikit.unrolled.schedule import step
@@ -95,9 +96,50 @@ def test_states_lie_on_the_path_when_the_prior_adds_nothing(brain):
             around = problem.operator.solve(problem.rhs + lamda * mean, lamda, mean, n_iters=SMALL.n_cg)
             x0hat = mean + problem.operator.solve(missing, lamda, n_iters=SMALL.n_cg)
             torch.testing.assert_close(x0hat, around, atol=1e-5, rtol=0)
-            assert torch.equal(following, step(x, x0hat, model.times[k], model.times[k + 1]))
+            if k == SMALL.n_unrolls - 1:  # t = 0: the path ends in the last estimate
+                assert torch.equal(following, consensus(x0hat, start, problem.operator))
+            else:
+                assert torch.equal(following, step(x, x0hat, model.times[k], model.times[k + 1]))
             assert not torch.allclose(following, x, atol=1e-4)
-    assert torch.equal(states[-1], x0hat)  # t = 0: the path ends in the last estimate
+
+
+def test_without_a_regularised_start_there_is_nothing_to_agree_with(brain):
+    torch.manual_seed(0)
+    model = Unrolled(replace(SMALL, n_start=0)).eval()
+    problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
+    with torch.inference_mode():
+        *_, x, image = model(problem)
+        last = SMALL.n_unrolls - 1
+        mean = model.denoise(last, x, model.least_squares(problem), problem)
+        assert torch.equal(image, model.cascade(last, x, mean, problem))
+
+
+def one_coil(mask):
+    return Sense(torch.ones(1, 1, 32, 32, dtype=torch.complex64), mask)
+
+
+def test_consensus_leaves_what_was_measured():
+    """Two images that differ little become their weighted mean, but not at the samples there are."""
+    torch.manual_seed(0)
+    sampled = torch.rand(1, 1, 32, 32) < 0.5
+    operator = one_coil(sampled)
+    x = torch.ones(1, 32, 32, dtype=torch.complex64)
+    start = x + 1e-4 * torch.randn_like(x)
+    moved, asked = (fft2c(image) for image in (consensus(x, start, operator) - x, START_WEIGHT * (start - x)))
+    assert float(moved[sampled[0]].abs().max()) < 1e-6
+    assert torch.allclose(moved[~sampled[0]], asked[~sampled[0]], atol=1e-6)
+
+
+def test_consensus_is_not_sought_where_images_are_far_apart():
+    """The nearer half of the start moves the image, the other, twice as bright, hardly."""
+    operator = one_coil(torch.zeros(1, 1, 32, 32, dtype=torch.bool))
+    x = torch.ones(1, 32, 32, dtype=torch.complex64)
+    start = x.clone()
+    start[..., :4] *= 1.001
+    start[..., -4:] *= 2
+    move = (consensus(x, start, operator) - x).real / (start - x).real
+    assert torch.allclose(move[..., :4], torch.tensor(START_WEIGHT), rtol=0.01)
+    assert float(move[..., -4:].max()) < 0.02
 
 
 def test_noise_alone_leaves_an_energy_of_one(brain):
@@ -157,6 +199,8 @@ def test_the_other_modes_take_gradient_steps(brain, mode):
             eta, w = (delta, delta) if mode == "paper" else (model.data_weight[k], model.prior_weight[k])
             misfit = problem.operator.adjoint(problem.operator.forward(x) - problem.kspace)
             expected = x - eta * misfit - w * (x - model.denoise(k, x, least_squares, problem))
+            if k == SMALL.n_unrolls - 1:
+                expected = consensus(expected, states[0], problem.operator)
             assert torch.allclose(following, expected, atol=1e-5)
 
 
