@@ -22,6 +22,13 @@ def ifft2c(kspace: Array, axes: Axes = (-2, -1)) -> Array:
     return fft.fftshift(fft.ifftn(fft.ifftshift(kspace, axes=axes), axes=axes, norm="ortho"), axes=axes)
 
 
+def mirrored(array: Array, axes: Axes) -> Array:
+    """`array` mirrored about its centre along `axes`; the k-space of a mirrored image is the mirrored k-space."""
+    xp = namespace(array)
+    # Of an even length the first sample has no partner on the other side.
+    return xp.roll(xp.flip(array, axis=axes), tuple(1 - array.shape[a] % 2 for a in axes), axis=axes) if axes else array
+
+
 def to_fft_order(array: Array, axes: Axes) -> Array:
     """`array` with the centre moved to index 0, where FFTs need no shifts."""
     return namespace(array).fft.ifftshift(array, axes=axes)

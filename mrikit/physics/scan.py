@@ -13,7 +13,7 @@ from mrikit.axes import all_finite
 from mrikit.errors import DataError
 from mrikit.physics.coils import require_fit
 from mrikit.physics.espirit import espirit
-from mrikit.physics.fourier import Axes, fft2c, ifft2c
+from mrikit.physics.fourier import Axes, fft2c, ifft2c, mirrored
 from mrikit.physics.noise import noise_level
 from mrikit.physics.retrospective import Sampling
 from mrikit.physics.sampling import acceleration, calibration_extent, centre, centre_block
@@ -56,6 +56,12 @@ class Scan:
     def rows(self, rows: slice) -> Scan:
         """A band of rows of a scan with a mask of lines: an exact problem of its own, since rows decouple."""
         return Scan(self.kspace[:, rows], self.maps[:, rows], self.mask, self.scale, self.sigma, self.transposed)
+
+    def mirrored(self, axes: Axes) -> Scan:
+        """The scan of the image mirrored about its centre along `axes` (-2 is y, -1 is x)."""
+        kspace, maps = (mirrored(array, axes) for array in (self.kspace, self.maps))
+        mask = mirrored(self.mask, tuple(axis for axis in axes if axis in self.axes))
+        return replace(self, kspace=kspace, maps=maps, mask=mask)
 
     @property
     def phase(self) -> np.ndarray:

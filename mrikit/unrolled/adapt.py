@@ -7,12 +7,14 @@ Every step holds a share of the scan's own samples back, reconstructs from the r
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mrikit.physics.fourier import Axes, mirrored
 from mrikit.physics.scan import Scan, SliceWatch, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.architectures import Network
@@ -22,24 +24,27 @@ from mrikit.unrolled.problem import collate
 LEARNING_RATE = 1.5e-4  # of the first step; it falls to nothing. Twice as much gains 0.1 dB and puts noise into the air
 HELD_BACK = 0.2  # share of the samples outside the fully sampled centre
 CLIP = 1.0  # largest norm of a gradient
-FLIPS = ((), (-1,), (-2,), (-2, -1))  # views of every state: time matters less to whoever adapts
+VIEWS: tuple[Axes, ...] = ((), (-1,), (-2,), (-2, -1))  # axes to mirror a scan along
+
+
+def adaptable(scan: Scan) -> bool:
+    """Whether there are samples to hold back."""
+    return int(np.sum(scan.mask & ~scan.centre)) > 1
 
 
 def adapted(
     network: Network, scan: Scan, n_steps: int, *, rng: np.random.Generator, watch: SliceWatch = unwatched
 ) -> Network:
-    """A copy of `network` that `n_steps` steps have fitted to `scan`; a copy alone, where nothing can be held back.
+    """A copy of `network` that `n_steps` steps have fitted to `scan`, an `adaptable` one, every step to one of `VIEWS`.
 
     Only kernels of convolutions change. Biases would, too, where samples are mostly noise, and so put something where
-    the image is empty. A FLAT then takes the mean over `FLIPS`, and trusts D as it did before: that D misses less of
-    samples it was fitted to does not make it better where there are none.
+    the image is empty. A FLAT trusts D as it did before: that D misses less of samples it was fitted to does not make
+    it better where there are none.
     watch: gets the share of the steps that is done, and where it is, after every step.
     """
     with torch.inference_mode(False), torch.enable_grad():
         network = copy.deepcopy(network).requires_grad_(False)
-        free = np.argwhere(scan.mask & ~scan.centre)
-        if len(free) < 2:
-            return network
+        views = [scan.mirrored(axes) for axes in VIEWS]
         device = str(next(network.parameters()).device)
         if isinstance(network, Unrolled):
             network.keep_trusts(collate([scan], device))
@@ -47,18 +52,25 @@ def adapted(
         optimiser = torch.optim.Adam(kernels, LEARNING_RATE)
         for step in range(n_steps):
             optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / n_steps)
+            view = views[rng.integers(len(views))]
+            free = np.argwhere(view.mask & ~view.centre)
             chosen = rng.choice(free, max(1, round(HELD_BACK * len(free))), replace=False)
-            held_back = np.zeros_like(scan.mask)
+            held_back = np.zeros_like(view.mask)
             held_back[tuple(chosen.T)] = True
-            loss = foretelling_loss(network, scan, held_back, device)
+            loss = foretelling_loss(network, view, held_back, device)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(kernels, CLIP)
             optimiser.step()
             watch((step + 1) / (n_steps + 1), f"adapting, step {step + 1} of {n_steps}")
-    if isinstance(network, Unrolled):
-        network.flips = FLIPS
     return network.requires_grad_(False)
+
+
+def look(network: Network, scan: Scan, views: Sequence[Axes], device: str) -> list[Tensor]:
+    """The states of `network` on `scan`, `(1, y, x)` each, in the mean over `views` of it."""
+    seen = ((axes, network(collate([scan.mirrored(axes)], device))) for axes in views)
+    states = [[mirrored(state, axes) for state in path] for axes, path in seen]
+    return [torch.stack(each).mean(dim=0) for each in zip(*states, strict=True)]
 
 
 def foretelling_loss(network: Network, scan: Scan, held_back: np.ndarray, device: str) -> Tensor:

@@ -82,7 +82,6 @@ class Unrolled(nn.Module):
         super().__init__()
         n = config.n_unrolls
         self.config = config
-        self.flips: tuple[tuple[int, ...], ...] = ((),)  # axes to flip an image along: views that U_theta's mean is of
         self.trusts: list[Tensor] = []  # lamda_k of every cascade, where it is not to follow D
         self.times = times(n, config.schedule_power)
         unets = [
@@ -140,8 +139,7 @@ class Unrolled(nn.Module):
         time = torch.full_like(problem.sigma, self.times[k])[:, None]
         unet = self.prior if self.config.shared else self.prior[k]
         condition = torch.cat([time, problem.features()], dim=1)
-        views = [unet(channels.flip(axes), condition).flip(axes) for axes in self.flips]
-        return (shrunk - level * to_complex(torch.stack(views).mean(dim=0))) * phase
+        return (shrunk - level * to_complex(unet(channels, condition))) * phase
 
     def glance(self, problem: Problem) -> Tensor:
         """D of the first cascade at the least-squares image: what is seen of a problem in little time."""

@@ -16,7 +16,7 @@ from mrikit.physics.retrospective import Sampling
 from mrikit.physics.scan import SliceWatch, prepare, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.rng import generator
-from mrikit.unrolled.adapt import adapted
+from mrikit.unrolled.adapt import VIEWS, adaptable, adapted, look
 from mrikit.unrolled.architectures import ARCHITECTURES, Network, build
 from mrikit.unrolled.problem import Problem, collate
 
@@ -84,13 +84,14 @@ def reconstruct(
     piece = prepare(kspace, mask, maps, how, method="flat-recon")
     scan = piece.scan
     network = load_model(model, device)
-    if adapt:
+    adapting = adapt > 0 and adaptable(scan)
+    if adapting:
         network = adapted(network, scan, adapt, rng=generator(how.seed if how else 0, "adapt"), watch=watch)
-    problem = collate([scan], device)
     path = None
     with torch.inference_mode():
-        states = network(problem)
+        states = look(network, scan, VIEWS if adapting else VIEWS[:1], device)
         if trajectory:
+            problem = collate([scan], device)
             path = Trajectory(scan.rescale(torch.cat(states).cpu().numpy()), partial(residuals, states, problem))
     return Result(scan.rescale(states[-1][0].cpu().numpy()), piece.maps, piece.accel, scan.scale, path)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrikit.arrays import to_numpy
-from mrikit.physics.fourier import fft2c, from_fft_order, ifft2c, to_fft_order
+from mrikit.physics.fourier import fft2c, from_fft_order, ifft2c, mirrored, to_fft_order
 
 
 def dft_matrix(n: int) -> np.ndarray:
@@ -40,3 +40,12 @@ def test_fft_order_is_undone(random):
     image = random.complex(5, 6)
     assert to_fft_order(image, (-2, -1))[0, 0] == image[2, 3]
     assert np.array_equal(from_fft_order(to_fft_order(image, (-2, -1)), (-2, -1)), image)
+
+
+@pytest.mark.parametrize("axes", [(), (-1,), (-2, -1)])
+def test_the_kspace_of_a_mirrored_image_is_the_mirrored_kspace(namespaces, random, axes):
+    image = random.complex(2, 6, 9)
+    expected = mirrored(fft2c(image), axes)
+    assert np.array_equal(mirrored(expected, axes), fft2c(image))
+    for xp in namespaces:
+        assert np.allclose(to_numpy(fft2c(mirrored(xp.asarray(image), axes))), expected, atol=1e-6), xp

@@ -11,11 +11,12 @@ import torch
 from scans import simulated
 
 import mrikit as api
+import mrikit.unrolled.reconstruct as reconstruct_module
 from mrikit.physics.scan import Scan, prepare
 from mrikit.rng import generator
-from mrikit.unrolled.adapt import FLIPS, adapted, foretelling_loss
+from mrikit.unrolled.adapt import VIEWS, adaptable, adapted, foretelling_loss, look
 from mrikit.unrolled.architectures import Network, build
-from mrikit.unrolled.problem import collate
+from mrikit.unrolled.problem import Problem, collate
 from mrikit.unrolled.reconstruct import load_model, reconstruct
 
 KINDS = ("random", "poisson")
@@ -111,11 +112,41 @@ def test_it_learns_where_nothing_else_does() -> None:
             assert np.array_equal(api.flat_recon(kspace, mask=mask, adapt=1), expected)
 
 
-def test_an_adapted_flat_looks_from_all_sides() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(64, 96), (63, 95)])
+def test_views_are_of_one_image(kind: str, shape: tuple[int, int]) -> None:
+    """What is linear and knows no sides sees the same from every side."""
+
+    def least_squares(problem: Problem) -> list[torch.Tensor]:
+        return [problem.operator.solve(problem.rhs, 0.01, n_iters=n) for n in (3, 10)]
+
+    one = scan(kind, shape)
+    start, end = least_squares(collate([one]))
+    for axes in VIEWS:
+        states = look(least_squares, one, [axes], "cpu")
+        torch.testing.assert_close(states, [start, end], atol=1e-4, rtol=0)
+
+
+def test_what_depends_on_the_side_cancels_in_the_mean_over_views() -> None:
     one = scan()
-    fitted = adapted(load_model("flat-small"), one, 1, rng=generator(0, "test"))
-    assert (fitted.flips, load_model("flat-small").flips) == (FLIPS, ((),))
-    assert len(fitted(collate([one]))) == fitted.config.n_unrolls + 1
+    along_y, along_x = (torch.arange(n) - n // 2 for n in one.maps.shape[-2:])
+
+    def sided(_: Problem) -> list[torch.Tensor]:
+        return [(along_y[:, None] + 1j * along_x + 3)[None]]
+
+    (state,) = look(sided, one, VIEWS, "cpu")
+    assert torch.allclose(state[0, 1:, 1:], torch.tensor(3 + 0j))  # an even length's first sample has no partner
+
+
+def test_views_are_for_those_who_adapt(monkeypatch: pytest.MonkeyPatch) -> None:
+    kspace, mask = simulated((64, 96), coils=4).kspace[0], api.mask((64, 96), 4)
+    seen = []
+    monkeypatch.setattr(reconstruct_module, "look", lambda *args: seen.append(args[2]) or look(*args))
+    reconstruct(kspace, mask)
+    reconstruct(kspace, mask, adapt=1)
+    reconstruct(kspace, adapt=1)  # nothing to hold back
+    assert seen == [((),), VIEWS, ((),)]
+    assert adaptable(scan())
 
 
 def test_an_adapted_flat_trusts_its_mean_as_before() -> None:

@@ -159,29 +159,6 @@ def test_the_more_a_mean_misses_the_less_it_weighs(network, brain):
     assert network.lamda(0, 0 * problem.rhs, problem).isfinite()  # where nothing is missing at all
 
 
-class Slope(torch.nn.Module):
-    """Rises along y and x, whatever the image, and is zero in the mean."""
-
-    def forward(self, x, condition):
-        y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in x.shape[-2:]), indexing="ij")
-        return torch.stack([y, x])[None]
-
-
-def test_views_flipped_along_both_axes_cancel_what_depends_on_the_side(network, brain):
-    problem = collate([problem_of(brain, mask((48, 40), 2))])
-    x = problem.rhs
-    with torch.no_grad():
-        network.prior = UNet(6, 2, features=4, levels=1, n_condition=3)  # zero at first
-        plain = network.denoise(0, x, x, problem)
-        network.prior = Slope()
-        one_view = network.denoise(0, x, x, problem)
-        network.flips = ((), (-1,), (-2,), (-2, -1))
-        all_views = network.denoise(0, x, x, problem)
-
-    assert torch.allclose(all_views, plain, atol=1e-6)
-    assert float((one_view - plain).abs().max()) > 1e-3
-
-
 @pytest.mark.parametrize("mode", ["paper", "free"])
 def test_the_other_modes_take_gradient_steps(brain, mode):
     """x - eta A^H (A x - y) - w (x - D), with Delta_k for both in the mode paper, and learned in the mode free."""
