@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mrikit.cli.failures import line
@@ -145,6 +145,11 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def span(values: Sequence[float]) -> str:
+    """The least and the most of `values` in three digits, `4 to 8`, or one of them where they are the same."""
+    return " to ".join(dict.fromkeys(f"{end(values):.3g}" for end in (min, max)))
 
 
 def _duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrikit.axes import require_complex, require_match
+from mrikit.cli.console import span
 from mrikit.cli.files import PIPE
 from mrikit.cli.run import Run
 from mrikit.errors import CannotCreateError
@@ -90,7 +91,7 @@ class Report:
             posterior(self.folder, np.stack(self.means), np.stack(self.stds), truth, facts)
         uncalibrated = "" if plan.sampler != "csgm" else ", uncalibrated"
         run.note(
-            f"R = {min(self.accels):.3g}, {plan.sampler}{uncalibrated}, {plan.n_samples} samples of {plan.calls} "
+            f"R = {span(self.accels)}, {plan.sampler}{uncalibrated}, {plan.n_samples} samples of {plan.calls} "
             f"network calls ({calls} a slice), model {facts['model']}, {run.device}, {run.seconds:.1f} s",
             **facts,
         )

@@ -19,10 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mrikit.errors import TemporaryError
+from mrikit.errors import ResultError, TemporaryError
 from mrikit.rng import generator
 from mrikit.train import checkpoint, distributed, stop
 from mrikit.train.muon import Muon
+
+PATIENCE = 100  # steps in a row that may not be taken
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def fit(
 
     A step whose gradient is not finite, or an outlier, changes nothing. Where torch.distributed is initialised, every
     process calls this and the first alone validates, reports, draws and writes. Raises TemporaryError, with the state
-    saved, after the step in which SIGTERM or SIGUSR1 came.
+    saved, after the step in which SIGTERM or SIGUSR1 came, and ResultError where `PATIENCE` steps in a row, or half of
+    all, were not taken, or the weights are not finite in the end.
     """
     state = new_state(model, recipe)
     path = folder / "state.safetensors"
@@ -110,7 +113,7 @@ def fit(
         state.lines = log.lines
         if state.step:
             report({"step": state.step, "steps": recipe.n_steps})
-    tally = Tally()
+    tally, idle = Tally(), 0
     numbers = own_numbers(recipe, state.step)
     # Closed here: left to the garbage collector, it can leave worker processes behind that nobody ends.
     with stop.requests() as signals, closing(items(numbers)) as source:
@@ -118,7 +121,11 @@ def fit(
         while state.step < recipe.n_steps:
             losses = accumulate(state, loss, islice(supply, recipe.batch), recipe)
             stopping = distributed.sum_gradients(model, bool(signals))
-            tally.add(losses, take_step(state, recipe))
+            norm = take_step(state, recipe)
+            idle = 0 if norm is not None else idle + 1
+            if idle >= min(PATIENCE, (recipe.n_steps + 1) // 2):
+                raise diverged(folder, f"none of the last {idle} steps up to {state.step} could be taken")
+            tally.add(losses, norm)
             last = state.step == recipe.n_steps
             line: dict[str, float] = {}
             if last or stopping or state.step % recipe.report_every == 0:
@@ -140,7 +147,14 @@ def fit(
                     f"{folder}: stopped as asked after step {state.step} of {recipe.n_steps}, and saved",
                     hint="the same command with --resume goes on from there",
                 )
+    if not all(bool(value.isfinite().all()) for value in state.average.values()):
+        raise diverged(folder, "the weights are not finite")
     return state
+
+
+def diverged(folder: Path, found: str) -> ResultError:
+    """The error of a run that came to nothing."""
+    return ResultError(f"{folder}: the training has diverged: {found}", hint="try a lower --learning-rate")
 
 
 def own_numbers(recipe: Recipe, step: int) -> range:

@@ -13,6 +13,7 @@ from mrikit import weights
 from mrikit.errors import UsageError
 from mrikit.train import distributed
 from mrikit.train.collect import collect_together
+from mrikit.train.data import Images
 from mrikit.train.loop import Recipe
 from mrikit.train.presets import Preset
 from mrikit.train.run import Job, n_parameters
@@ -54,14 +55,16 @@ def unroll_train(
     to validate with, on whole matrices, the same problems in every run. Started by torchrun, the
     processes train together.
 
-    Raises CannotCreateError where there is a run or a card already, UsageError where a weight of no alignment is
-    given, TemporaryError when asked to stop.
+    Raises CannotCreateError where there is a run or a card already, UsageError where a weight of no alignment, an
+    acceleration or a kind of mask that cannot be is given, TemporaryError when asked to stop, ResultError where the
+    training diverges.
     """
     chosen = network or preset("flat-small")
     align = align or ("state" if chosen.architecture == "flat" else "none")
     if align == "none" and align_weight is not None:
         raise UsageError(f"--align-weight {align_weight:g}: these states are not aligned", hint="--align state")
     align_weight = 0.1 if align_weight is None else align_weight
+    simulation = Simulation(Images([], [], simulated=1.0), per_scan, crop, accels, tuple(mask_kinds))
     job.require_free()
 
     with distributed.joined(job.device) as device:
@@ -72,7 +75,7 @@ def unroll_train(
             files, validate, simulated, cache=job.folder / "mvue", strict=strict,
             warn=job.watcher.warn, say=job.watcher.say,
         )  # fmt: skip
-        simulation = Simulation(learned.images, per_scan, crop, accels, tuple(mask_kinds), learned.scans)
+        simulation = replace(simulation, images=learned.images, scans=learned.scans)
         if epochs is not None:
             scans_per_step = recipe.batch * distributed.size()
             recipe = replace(recipe, n_steps=math.ceil(epochs * learned.images.n_images / scans_per_step))

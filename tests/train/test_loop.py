@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from mrikit.errors import DataError, TemporaryError, UsageError
+from mrikit.errors import DataError, ResultError, TemporaryError, UsageError
 from mrikit.train.loader import load_ahead
 from mrikit.train.loop import Recipe, fit, learning_rate
 
@@ -140,6 +140,23 @@ def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path):
         assert torch.equal(value, after[name]), name
     assert not torch.equal(after["model.0.weight"], later["model.0.weight"])
     assert all(torch.isfinite(value).all() for value in later.values())
+
+
+@pytest.mark.parametrize(("n_steps", "rate"), [(1, float("inf")), (9, float("inf")), (300, 1e30)])
+def test_a_run_that_diverges_is_an_error(tmp_path, n_steps, rate):
+    recipe = replace(RECIPE, n_steps=n_steps, learning_rate=rate, warm_up=0)
+    with pytest.raises(ResultError, match="has diverged") as caught:
+        fit(linear(), items, squared_error, recipe, tmp_path)
+    assert "--learning-rate" in caught.value.hint
+
+
+def test_a_run_of_steps_that_cannot_be_taken_is_an_error(tmp_path):
+    def spoilt(numbers):
+        for number, (x, y) in zip(numbers, items(numbers), strict=True):
+            yield x, y * (float("nan") if number >= 20 else 1)
+
+    with pytest.raises(ResultError, match="none of the last 30 steps up to 50"):
+        fit(linear(), spoilt, squared_error, RECIPE, tmp_path)
 
 
 def test_the_state_of_another_model_is_refused(tmp_path):
@@ -327,7 +344,7 @@ def test_a_resumed_log_has_no_step_twice(tmp_path):
 # stopping
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_request_to_stop_saves_the_step_and_resumes_exactly(tmp_path, number):
     def interrupted(numbers):
         for i, item in zip(numbers, items(numbers), strict=True):
@@ -346,6 +363,20 @@ def test_a_request_to_stop_saves_the_step_and_resumes_exactly(tmp_path, number):
     whole = fit(linear(), items, squared_error, RECIPE, mkdir(tmp_path, "whole"))
     assert torch.equal(whole.model[0].weight, resumed.model[0].weight)
     assert torch.equal(whole.average["0.weight"], resumed.average["0.weight"])
+
+
+def test_a_second_interrupt_does_not_wait_for_the_step(tmp_path):
+    def interrupted_twice(numbers):
+        for i, item in zip(numbers, items(numbers), strict=True):
+            if i == 36:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+            yield item
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(linear(), interrupted_twice, squared_error, RECIPE, tmp_path)
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_request_in_the_last_step_changes_nothing(tmp_path):

@@ -138,6 +138,17 @@ def test_what_depends_on_the_side_cancels_in_the_mean_over_views() -> None:
     assert torch.allclose(state[0, 1:, 1:], torch.tensor(3 + 0j))  # an even length's first sample has no partner
 
 
+def test_a_centre_beside_the_middle_is_held_back_from_every_side() -> None:
+    """Mirrored along y, the free row of this mask would be of the fully sampled centre."""
+    mask = np.zeros((64, 96), bool)
+    mask[21:45, 36:60] = True
+    kspace = simulated((64, 96), coils=4).kspace[0]
+    one = prepare(api.undersample(kspace, mask), mask, method="a test").scan
+    assert adaptable(one)
+    assert not adaptable(one.mirrored((-2,)))
+    assert np.isfinite(api.flat_recon(kspace, mask=mask, adapt=8)).all()
+
+
 def test_views_are_for_those_who_adapt(monkeypatch: pytest.MonkeyPatch) -> None:
     kspace, mask = simulated((64, 96), coils=4).kspace[0], api.mask((64, 96), 4)
     seen = []

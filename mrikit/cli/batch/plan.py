@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from mrikit.cli import app
 from mrikit.errors import UsageError
 from mrikit.io.paths import FORMATS, split_dataset
@@ -39,9 +41,9 @@ class Item:
 
 def split(argv: Sequence[str], words: Sequence[str]) -> tuple[list[str], list[str]]:
     """(scans, template) of all `words` that are no options, by the first `--` of the command line `argv`."""
-    if "--" not in argv:
+    n_words = len(argv) - 1 - list(argv).index("--") if "--" in argv else 0
+    if not n_words:
         raise UsageError("no command to run", hint="put it behind --, as in: -- flat-recon --accel 8 {in} {out}.nii")
-    n_words = len(argv) - 1 - list(argv).index("--")
     scans, template = list(words[: len(words) - n_words]), list(words[len(words) - n_words :])
     if not scans:
         raise UsageError("no scans", hint="name them in front of --")
@@ -103,11 +105,16 @@ def _shell_line(template: Sequence[str]) -> str | None:
 
 
 def _command_words(template: Sequence[str]) -> list[str]:
-    """The words behind `mrikit`, after a look at whether the command takes them. Raises click.UsageError."""
+    """The words behind `mrikit`, after a look at whether the command takes them. Raises UsageError where not."""
     words = list(template[1:] if template[0] == app.PROG else template)
     if not words or words[0] not in app.table():
         raise UsageError(f"the template {shlex.join(template)} is no mrikit command", hint="mrikit --help")
-    app.load(words[0]).make_context(words[0], words[1:]).close()
+    try:
+        app.load(words[0]).make_context(words[0], words[1:]).close()
+    except click.UsageError as error:
+        raise UsageError(
+            f"the template's {words[0]}: {error.format_message()}", hint=f"{app.PROG} {words[0]} --help"
+        ) from None
     return words
 
 

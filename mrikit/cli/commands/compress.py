@@ -19,7 +19,10 @@ def compress(
     run: Run,
     in_: params.Kspace,
     out: params.Output,
-    coils: Annotated[int, typer.Option(help="Virtual coils to keep.", min=1)] = 8,
+    coils: Annotated[
+        int | None,
+        typer.Option(help="Virtual coils to keep; 8, or all where there are fewer.", min=1, show_default=False),
+    ] = None,
 ) -> None:
     """Compress the coils of k-space into fewer virtual ones.
 
@@ -27,6 +30,7 @@ def compress(
     """
     from mrikit.physics.coils import compress
 
-    reduce = partial(compress, coils=coils)
     scan = run.open(in_, "kspace")
+    n_coils = scan.header.shape[-3]
+    reduce = partial(compress, coils=min(8, n_coils) if coils is None else coils)
     run.stream(reduce, [scan], out, kind="kspace", mask=scan.header.mask, device=run.device)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mrikit.cli import params
+from mrikit.cli.console import span
 from mrikit.cli.runner import Run, command
 
 
@@ -83,9 +84,8 @@ def flat_recon(
     if tracked:
         mean = [sum(r) / len(r) for r in zip(*residuals, strict=True)]
         run.note(times=network.times, residuals=mean, residuals_per_slice=residuals)
-    achieved = " to ".join(sorted({f"{a:.3g}" for a in (min(accels), max(accels))}, key=float))
     asked = f" (asked for {accel:g})" if accel else ""
     run.note(
-        f"R = {achieved}{asked}, model {Path(model).name}, {run.device}, {run.seconds:.1f} s",
+        f"R = {span(accels)}{asked}, model {Path(model).name}, {run.device}, {run.seconds:.1f} s",
         requested_accel=accel, achieved_accel=min(accels), model=Path(model).name, scale=scales,
     )  # fmt: skip

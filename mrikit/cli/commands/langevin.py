@@ -8,6 +8,7 @@ import typer
 
 from mrikit.cli import params, types
 from mrikit.cli.runner import Run, command
+from mrikit.errors import UsageError
 
 
 @command(
@@ -82,6 +83,9 @@ def langevin(
     arXiv 2108.01368, whose spread is no posterior's. A run that was cut off has lost no batch of samples, of
     --chunk or --every: its .run folder is there until OUT is. --accel, --mask and --maps are those of flat-recon.
     """
+    if std is not None and samples < 2:
+        raise UsageError("--std: one sample has no standard deviation", hint="--samples 2 or more")
+
     from mrikit.cli.posterior import Report, run_folder
     from mrikit.physics.retrospective import Sampling
     from mrikit.physics.scan import prepare

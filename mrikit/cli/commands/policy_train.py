@@ -113,8 +113,8 @@ def policy_train(
     included.
 
     Of pictures the first 80 % are learned from, and `policy compare` takes the last tenth. POLICY.run beside the
-    weights keeps the state of the run, loss.jsonl and loss.png, its folder task those of the task model. SIGTERM and
-    SIGUSR1 end the run after its step with exit code 75; --resume goes on exactly there.
+    weights keeps the state of the run, loss.jsonl and loss.png, its folder task those of the task model. Ctrl-C,
+    SIGTERM and SIGUSR1 end the run after its step with exit code 75; --resume goes on exactly there.
     """
     from mrikit.policy.subject import objective, subject
     from mrikit.policy.training import policy_train

@@ -52,8 +52,8 @@ def score_train(
     Every step draws patches of an image, a measured scan's MVUE or simulated anatomy, scaled by its 99 % quantile, and
     learns to take noise of a level drawn at random off them (denoising score matching). Magnitude images are given a
     simulated phase. WEIGHTS.run beside the weights keeps the state of the run, loss.jsonl, loss.png and, with
-    --validate, validation.png. SIGTERM and SIGUSR1 end the run after its step with exit code 75; --resume goes on
-    exactly there.
+    --validate, validation.png. Ctrl-C, SIGTERM and SIGUSR1 end the run after its step with exit code 75;
+    --resume goes on exactly there.
     """
     from mrikit.score.presets import PRESETS
     from mrikit.score.training import score_train

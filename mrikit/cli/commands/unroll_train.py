@@ -62,8 +62,8 @@ def unroll_train(
 
     Every step draws a fully sampled slice, or else an image or simulated anatomy with coils, phase and noise, and
     masks, and estimates maps from what they leave. WEIGHTS.run beside the weights keeps the state of the run,
-    loss.jsonl, loss.png and, with --validate, validation.png. SIGTERM and SIGUSR1 end the run after its step with exit
-    code 75; --resume goes on exactly there.
+    loss.jsonl, loss.png and, with --validate, validation.png. Ctrl-C, SIGTERM and SIGUSR1 end the run after its step
+    with exit code 75; --resume goes on exactly there.
     """
     from mrikit.train.loop import Recipe
     from mrikit.unrolled.presets import choose
