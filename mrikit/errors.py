@@ -1,6 +1,6 @@
 """The error tree: every class carries the exit code its command ends with, and a hint.
 
-The codes are those of sysexits.h where it has one; `docs/exit-codes` in CONTRIBUTING.md lists them all.
+The codes are those of sysexits.h where it has one; CONTRIBUTING.md lists them all.
 """
 
 from __future__ import annotations

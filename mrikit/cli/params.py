@@ -277,7 +277,7 @@ PolicyCoils = Annotated[
         "--coils",
         metavar="N,...",
         help="Scans: receiver coils, 1 by default; of several one is drawn for every batch.",
-        click_type=Numbers(int),
+        click_type=Numbers(int, low=1),
         show_default=False,
     ),
 ]

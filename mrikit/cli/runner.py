@@ -13,6 +13,7 @@ Errors, exit codes and signals are `app.main`'s and `failures`'; nothing of a co
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -68,6 +69,7 @@ def _is_output(annotation: Any) -> bool:
 
 def _run(function: Callable[..., None], values: dict[str, Any], settings: options.Settings, spec: Spec) -> None:
     ctx = click.get_current_context()
+    _require_finite(ctx)
     inputs, outputs = _paths(ctx, InputFile), _paths(ctx, OutputFile)
     check_inputs(inputs, folders=_paths(ctx, InputFile, "folder"))
     check_outputs(outputs, inputs, force=settings.force, resume=bool(values.get("resume")))
@@ -76,6 +78,15 @@ def _run(function: Callable[..., None], values: dict[str, Any], settings: option
         if out_volumes := _paths(ctx, OutputFile, "volume"):
             check_formats(_paths(ctx, InputFile, "volume") + out_volumes)
         function(run, **values)
+
+
+def _require_finite(ctx: click.Context) -> None:
+    """Raise click.BadParameter for NaN or infinity, which no range of an option keeps out."""
+    for param in ctx.command.params:
+        value = ctx.params.get(param.name or "")
+        for number in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise click.BadParameter(f"{number} is not a finite number", ctx=ctx, param=param)
 
 
 def _paths(ctx: click.Context, kind: type[InputFile | OutputFile], only: str | None = None) -> list[str]:

@@ -113,6 +113,8 @@ def _equispaced(outside: np.ndarray, count: int, n: int, rng: np.random.Generato
 
 def _gaussian(outside: np.ndarray, count: int, n: int, rng: np.random.Generator) -> np.ndarray:
     density = np.exp(-0.5 * ((outside - n // 2) / (n / 6)) ** 2)
+    if not count:  # the ACS may have left nothing to choose from
+        return outside[:0]
     return rng.choice(outside, count, replace=False, p=density / density.sum())
 
 

@@ -84,8 +84,11 @@ def train_flow(
     """
     frozen = task.freeze()
     learner = Learner(velocity, objective.n_losses(frozen))
-    by_task = objective.target == "learned"
-    learned = learn_target(frozen, items, recipe, folder / "target", velocity, resume=resume) if by_task else None
+    learned = None
+    if objective.target == "learned":
+        how = {name: watched[name] for name in ("terms", "report") if name in watched}
+        learned = learn_target(frozen, items, recipe, folder / "target", velocity, resume=resume, **how)
+        torch.manual_seed(recipe.seed)  # a run that is resumed behind its target has drawn nothing for it
 
     @torch.no_grad()
     def targets(item: Item) -> Tensor:
@@ -111,9 +114,11 @@ def target_logits(item: Item, task: Task, objective: Objective, learned: Tensor 
     return logits(objective.target, task.energy(item), objective.gamma)
 
 
-def learn_target(task: Task, items: Items, recipe: Recipe, folder: Path, like: Velocity, *, resume: bool) -> Tensor:
+def learn_target(
+    task: Task, items: Items, recipe: Recipe, folder: Path, like: Velocity, *, resume: bool = False, **watched: Any
+) -> Tensor:
     """Logits `(n,)` of the target `learned`: one set for all items, by the task alone, the temperature falling."""
     slow = replace(recipe, learning_rate=1e-4)  # 1e-3 of logits: see `train_rival`
     chosen = Logits(like.config.n, ANNEALED, recipe.n_steps * recipe.batch).to(next(like.parameters()).device)
-    train_rival(chosen, task, items, slow, folder, resume=resume)
+    train_rival(chosen, task, items, slow, folder, resume=resume, **watched)
     return chosen.weight.detach()

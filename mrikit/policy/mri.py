@@ -1,7 +1,7 @@
 """Choosing the lines of an MRI scan, in one coil or several, for an unrolled network of this package.
 
-Soft masks m enter both A and A^H: min_x || m (F S x - k) ||^2 has the normal operator S^H F^H m^2 F S and the
-right-hand side S^H F^H m^2 k, which is `Sense` with the mask m^2 on the full k-space.
+Soft masks m are weights of the samples: min_x || sqrt(m) (F S x - k) ||^2 has the normal operator S^H F^H m F S and the
+right-hand side S^H F^H m k, which is `Sense` with the mask m on the full k-space.
 """
 
 from __future__ import annotations

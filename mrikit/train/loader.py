@@ -6,12 +6,12 @@ import ctypes
 import signal
 import sys
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mrikit.errors import MrikitError
 from mrikit.train.stop import ignore_all
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -29,13 +29,23 @@ def load_ahead(dataset: Dataset, numbers: range, n_workers: int = 1) -> Generato
         worker_init_fn=_start_worker,
     )
     for item in loader:
-        if isinstance(item, MrikitError):
-            raise item
+        if isinstance(item, _Failure):
+            raise item.error
         yield item
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """What went wrong with an item."""
+
+    error: Exception
+
+
 class _Guarded(Dataset):
-    """A dataset whose errors are items: raised in a worker, they would come back with its traceback as their text."""
+    """A dataset whose errors are items.
+
+    Raised in a worker, they would come back with its traceback as their text, and torch would keep the worker alive.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -43,8 +53,8 @@ class _Guarded(Dataset):
     def __getitem__(self, number: int) -> Any:
         try:
             return self.dataset[number]
-        except MrikitError as error:
-            return error
+        except Exception as error:
+            return _Failure(error)
 
 
 def _start_worker(_: int) -> None:

@@ -51,12 +51,12 @@ def loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Total loss of the states x^0 .. x^N `(batch, y, x)` against `target`, and its parts as numbers.
 
-        mean_batch( ||x^N - x_0|| + align_weight mean_{k<N} omega_k ||x^k - x*_{t_k}|| ) / ||x^0 - x_0||
+        mean_batch( ||x^N - x_0|| + align_weight mean_{0<k<N} omega_k ||x^k - x*_{t_k}|| ) / ||x^0 - x_0||
         + ssim_weight (1 - SSIM(|x^N|, |x_0|)),          x*_t = (1 - t) x_0 + t x^0
 
     Aligning the states is aligning the velocities: with the ideal velocity taken from the network's own
     state, v_k - v*_k = (x*_{t_{k+1}} - x^{k+1}) / Delta_k. So `align` only chooses weights: omega_k = 1 for `state`,
-    1 / Delta_k, scaled to a mean of 1, for `velocity`; `none` leaves the term out.
+    1 / Delta_{k-1}, scaled to a mean of 1, for `velocity`; `none` leaves the term out.
 
     Every item is measured against the error it starts with, so that hard scans do not drown out easy ones. The norm
     is the Euclidean one: it fitted a single problem twice as fast as l1, whose gradient was always clipped.

@@ -77,7 +77,7 @@ class Cascade(nn.Module):
         self.data_weight = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, kspace: Tensor, problem: Problem, coils: Sense) -> Tensor:
-        misfit = problem.mask * (kspace - problem.kspace)
+        misfit = problem.mask * kspace - problem.kspace
         rest = to_complex(self.prior(to_channels(coils.adjoint(kspace))))
         return kspace - self.data_weight * misfit - coils.forward(rest)
 

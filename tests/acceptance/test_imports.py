@@ -1,4 +1,4 @@
-"""Who may import whom, and what a command loads: the rules of docs/design.md, section 1, held by ast."""
+"""Who may import whom, and what a command loads: the rules of CONTRIBUTING.md, held by ast."""
 
 from __future__ import annotations
 

@@ -272,6 +272,8 @@ def test_dry_run_shows_and_makes_nothing(mrikit: Mrikit, tmp_path: Path) -> None
     ("line", "code", "says"),
     [
         ("--out o s.npy rss {in} {out}.npy", 2, "no command to run"),
+        ("--out o s.npy --", 2, "no command to run"),
+        ("--out o s.npy -- rss {in}", 2, "the template's rss: Missing argument 'OUT'"),
         ("--out o -- rss {in} {out}.npy", 2, "no scans"),
         ("--out o s.npy -- rss s.npy {out}.npy", 2, "the template has no {in}"),
         ("--out o s.npy -- rss --nonsense {in} {out}.npy", 2, "--nonsense"),

@@ -159,7 +159,21 @@ def test_coils_that_are_copies_cannot_be_whitened_and_the_hint_says_what_can(mri
     assert mrikit("whiten", "fewer.npy", "white.npy").code == 0
 
 
+@pytest.mark.parametrize("words", ["espirit --threshold nan", "espirit --crop nan", "pics --lambda inf scan.h5"])
+def test_what_is_no_number_is_no_option(mrikit: Mrikit, tmp_path: Path, words: str) -> None:
+    result = mrikit(*words.split(), "scan.h5", "out.npy")
+    assert (result.code, "is not a finite number" in result.stderr) == (2, True)
+    assert not (tmp_path / "out.npy").exists()
+
+
 # compress
+
+
+def test_eight_coils_are_kept_or_all_there_are(mrikit: Mrikit, tmp_path: Path) -> None:
+    for coils in (4, 10):
+        save(tmp_path / f"{coils}.npy", simulated((32, 32), coils=coils).kspace[:1], "kspace")
+        assert mrikit("compress", f"{coils}.npy", f"fewer_{coils}.npy").code == 0
+        assert read(tmp_path / f"fewer_{coils}.npy").shape == (1, min(8, coils), 32, 32)
 
 
 def test_as_many_virtual_coils_hold_everything(mrikit: Mrikit, tmp_path: Path) -> None:

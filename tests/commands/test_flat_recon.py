@@ -122,6 +122,12 @@ def test_saying_how_accel_undersamples_without_it_is_a_usage_error(mrikit: Mriki
     assert not (tmp_path / "out.npy").exists()
 
 
+def test_adapting_to_a_full_scan_is_said_to_do_nothing(mrikit: Mrikit) -> None:
+    result = mrikit("flat-recon", "--adapt", "2", "full.npy", "out.npy")
+    assert (result.code, "warning: --adapt: there is nothing to adapt to" in result.stderr) == (0, True)
+    assert "warning" not in mrikit("flat-recon", "--adapt", "1", "--accel", "4", "full.npy", "four.npy").stderr
+
+
 def test_a_full_scan_without_accel_is_reconstructed_as_it_is(mrikit: Mrikit) -> None:
     result = mrikit("flat-recon", "full.npy", "out.npy")
 

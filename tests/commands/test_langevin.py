@@ -21,7 +21,6 @@ from scans import PLACED, history, opened, read, save, simulated
 import mrikit as api
 from mrikit import weights
 from mrikit.score.architectures import build
-from mrikit.score.reconstruct import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from running import Mrikit, Result, Shell
@@ -252,10 +251,9 @@ def test_a_chain_that_diverges_is_exit_1_with_its_place_and_no_image(mrikit: Mri
     assert not (tmp_path / "mean.npy").exists()
 
 
-def test_the_default_prior_is_missed_in_one_line(mrikit: Mrikit) -> None:
-    if DEFAULT_MODEL in weights.names():
-        pytest.skip("it ships")
-    refused(mrikit("langevin", "--accel", "3", "full.npy", "out.npy"), 66, DEFAULT_MODEL, "mrikit score-train")
+def test_one_sample_has_no_standard_deviation(mrikit: Mrikit, tmp_path: Path) -> None:
+    refused(mrikit(*FULL, "--samples", "1", "--std", "std.npy", "full.npy", "mean.npy"), 2, "--std", "--samples 2")
+    assert not (tmp_path / "mean.run").exists()
 
 
 # score-train

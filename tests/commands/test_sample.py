@@ -158,8 +158,8 @@ def test_the_matrix_comes_from_one_place(mrikit: Mrikit, scan: Path, given: tupl
     [
         ("--accel 0.5", "'--accel'"),
         ("--accel 1000", "R = 1000 on 64 columns leaves nothing (hint: R can be 64 at most)"),
-        ("--accel nan", "acceleration"),
-        ("--accel inf", "acceleration"),
+        ("--accel nan", "--accel': nan is not a finite number"),
+        ("--accel inf", "inf is not a finite number"),
         ("--accel 4 --acs 20", "--acs 20 needs 20 lines, but R = 4 on 64 columns leaves 16"),
         ("--accel 4 --acs some", "'some' is not auto or a number of lines"),
         ("--accel 4 --kind spiral", "'--kind'"),
@@ -227,6 +227,32 @@ def test_every_slice_can_have_a_mask_of_its_own(mrikit: Mrikit, scan: Path, tmp_
 
     expected = [np.where(m, k, 0) for m, k in zip(masks, simulated().kspace, strict=True)]
     np.testing.assert_array_equal(read(tmp_path / "under.npy"), expected)
+
+
+def test_what_was_not_acquired_is_not_said_to_be_left(mrikit: Mrikit, tmp_path: Path) -> None:
+    """Of every second line, which the scan has and its file says, a mask of every third keeps every sixth."""
+    lines = np.arange(64)
+    kspace = np.where(lines % 2 == 0, simulated().kspace, np.complex64(0))
+    save(tmp_path / "half.h5", kspace, "kspace", mask=lines % 2 == 0)
+    save(tmp_path / "third.npy", lines % 3 == 0, "mask")
+
+    result = mrikit("undersample", "half.h5", "third.npy", "sixth.h5")
+
+    assert (result.code, result.stderr) == (0, "mrikit undersample: R = 5.82\n")  # 64 / 11
+    stored = opened(tmp_path / "sixth.h5").header.mask
+    np.testing.assert_array_equal(stored.ravel(), lines % 6 == 0)
+
+
+def test_masks_of_their_own_leave_accelerations_of_their_own(mrikit: Mrikit, scan: Path, tmp_path: Path) -> None:
+    save(tmp_path / "masks.npy", np.stack([np.tile(np.arange(64) % n == 0, (64, 1)) for n in (2, 4)]), "mask")
+    result = mrikit("undersample", "scan.h5", "masks.npy", "under.h5", "--json")
+    assert result.json["achieved_accel"] == 2
+    assert mrikit("undersample", "scan.h5", "masks.npy", "again.h5").stderr == "mrikit undersample: R = 2 to 4\n"
+
+
+def test_a_gaussian_mask_whose_centre_is_all_there_is_keeps_all(mrikit: Mrikit, tmp_path: Path) -> None:
+    assert mrikit("mask", "--shape", "8,12", "--accel", "1", "--kind", "gaussian", "mask.npy").code == 0
+    assert read(tmp_path / "mask.npy").all()
 
 
 def test_a_mask_goes_straight_from_mask_into_undersample(shell: Shell, scan: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Budgets that are exact, and the gate's limits (test e of the facts)."""
+"""Budgets that are exact, and the gate's limits."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Task models: soft masks in both A and A^H, hard ones as in any other reconstruction, and images."""
+"""Task models: soft masks as weights of samples, hard ones as in any other reconstruction, and images."""
 
 import numpy as np
 import pytest

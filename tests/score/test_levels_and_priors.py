@@ -1,4 +1,4 @@
-"""T10, and the priors: their sizes, their noise levels, and denoising score matching in closed form (T5)."""
+"""Priors: their sizes, their noise levels, and denoising score matching in closed form."""
 
 import math
 
@@ -96,7 +96,7 @@ def test_the_score_of_a_mixture_is_the_gradient_of_its_log_density():
 
 @pytest.mark.parametrize("sigma", [0.05, 0.3, 2.0])
 def test_the_loss_at_the_true_score_is_the_closed_form(sigma):
-    """T5: n tau^2 / (2 (tau^2 + sigma^2)) of N(0, tau^2 I_n); with EDM's weight and sigma_data = tau it is n."""
+    """N tau^2 / (2 (tau^2 + sigma^2)) of N(0, tau^2 I_n); with EDM's weight and sigma_data = tau it is n."""
     torch.manual_seed(0)
     tau, shape = 0.3, (4, 128, 128)
     n = 2 * 128 * 128

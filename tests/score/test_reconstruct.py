@@ -1,4 +1,4 @@
-"""From k-space to samples: T6 (batches and order), T7 (scale), T11 (resuming), and what becomes of wrong arguments."""
+"""From k-space to samples: batches and order, scale, resuming, and what becomes of wrong arguments."""
 
 from dataclasses import replace
 
@@ -9,14 +9,14 @@ from scans import simulated
 
 import mrikit as api
 from mrikit import weights
-from mrikit.errors import DataError, MissingInputError, ResultError, UsageError
+from mrikit.errors import DataError, ResultError, UsageError
 from mrikit.physics.retrospective import Sampling
 from mrikit.physics.scan import prepare
 from mrikit.score.analytic import Gaussian
 from mrikit.score.architectures import build
 from mrikit.score.moments import Moments
 from mrikit.score.prior import Prior
-from mrikit.score.reconstruct import DEFAULT_MODEL, Plan, load_prior, sample
+from mrikit.score.reconstruct import Plan, load_prior, sample
 
 SAMPLERS = ["pula", "annealed", "pc", "heun", "dds"]
 
@@ -47,7 +47,7 @@ def close(a, b):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_sample_depends_on_its_number_alone(prior, pieces, name):
-    """T6: batches of 1, 2 and 3, fewer samples, another slice before it."""
+    """Batches of 1, 2 and 3, fewer samples, another slice before it."""
     plan = Plan(prior, name, n_samples=3, steps=4, seed=5)
     together = samples(pieces[0], replace(plan, chunk=3))
     for chunk in (1, 2):
@@ -83,7 +83,7 @@ def test_nothing_is_made_up_where_no_coil_sees(prior, name, kind):
 
 @pytest.mark.parametrize("name", ["pula", "heun"])
 def test_what_is_left_to_do_is_as_it_would_have_been(prior, pieces, name):
-    """T11: bit by bit, after any number of finished batches."""
+    """Bit by bit, after any number of finished batches."""
     plan = Plan(prior, name, n_samples=6, steps=3, chunk=2)
     whole = list(sample(pieces[0], plan))
     for done in (0, 2, 4, 6):
@@ -95,7 +95,7 @@ def test_what_is_left_to_do_is_as_it_would_have_been(prior, pieces, name):
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("factor", [2.0**-30, 2.0**30])
 def test_a_larger_scan_has_larger_samples(prior, name, factor):
-    """T7, with sigma_y measured and, in the scan's units, given."""
+    """With sigma_y measured and, in the scan's units, given."""
     kspace = simulated(48, 4, 2).kspace[0]
     plan = Plan(prior, name, n_samples=1, steps=3)
     images = []
@@ -175,14 +175,6 @@ def test_maps_that_do_not_fit_are_refused():
         prepare(kspace, maps=np.ones((3, 48, 48), np.complex64), how=Sampling(3))
     with pytest.raises(DataError, match="one set of maps, these are 2"):
         prepare(kspace, maps=np.ones((2, 4, 48, 48), np.complex64), how=Sampling(3))
-
-
-def test_the_default_prior_is_missed_in_one_line_that_says_what_to_do():
-    if DEFAULT_MODEL in weights.names():
-        pytest.skip("it ships")
-    with pytest.raises(MissingInputError, match=DEFAULT_MODEL) as caught:
-        load_prior()
-    assert "mrikit score-train" in caught.value.hint
 
 
 def test_weights_of_another_sort_are_no_prior():

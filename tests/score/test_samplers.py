@@ -1,4 +1,4 @@
-"""T2 to T5: what the samplers that users run make of priors in closed form, beside what they should."""
+"""What the samplers that users run make of priors in closed form, beside what they should."""
 
 import math
 from itertools import pairwise
@@ -63,7 +63,7 @@ def recursion(levels, gamma, tau, sigma):
 
 
 def test_pula_has_the_posterior_of_a_gaussian(posterior):
-    """T2: its own exact law to 4 standard errors, and the posterior's std to 5 %: 1.6 % too low, 2.8 % too high."""
+    """Its own exact law to 4 standard errors, and the posterior's std to 5 %: 1.6 % too low, 2.8 % too high."""
     images = run("pula", posterior, PRIOR)
     offs, y = parts(posterior, images)
     laws = recursion(SAMPLERS["pula"].levels(PRIOR), 0.3, TAU, SIGMA)
@@ -110,7 +110,7 @@ def test_errors_of_maps_are_not_amplified():
 
 
 def test_with_the_published_noise_pula_is_barts():
-    """a = b = 2 gamma, 10 to 0.01 in 100 steps of 0.5: the std of .328 that facts/langevin.md has for BART's."""
+    """a = b = 2 gamma, 10 to 0.01 in 100 steps of 0.5: the std of .328 that BART's rule leaves."""
     levels, variance = geometric(10.0, 0.01, 100), 100.0
     for level in levels:
         variance = (1 - 0.5 * level**2 / (TAU**2 + level**2)) ** 2 * variance + level**2
@@ -118,7 +118,7 @@ def test_with_the_published_noise_pula_is_barts():
 
 
 def test_the_released_rule_has_not(posterior):
-    """T2 for csgm: with an exact score it diverges at once, and says where."""
+    """csgm: with an exact score it diverges at once, and says where."""
     with pytest.raises(ResultError, match=r"diverged to NaN or infinity at level \d+ of 1155, step [123] of 3"):
         run("csgm", posterior, PRIOR)
 
@@ -157,7 +157,7 @@ def test_what_the_other_samplers_make_of_a_gaussian(posterior, name, measured, f
 
 @pytest.mark.parametrize(("ratio", "inflation"), [(1.148, 2.347), (0.5, 1.333), (0.1, 1.053)])
 def test_the_law_of_unadjusted_langevin_steps(ratio, inflation):
-    """T3: of steps eta at one level the stationary variance is v / (1 - eta / (2 v)), here before the Tweedie step."""
+    """Of steps eta at one level the stationary variance is v / (1 - eta / (2 v)), here before the Tweedie step."""
     sigma, nothing = 0.5, unmeasured(64, 64)
     v = TAU**2 + sigma**2
     with torch.inference_mode():
@@ -177,7 +177,7 @@ def pairs():
 
 
 def test_pula_finds_the_weights_of_a_mixture(pairs):
-    """T4: data that keep two of four modes of weights 5:3:1:1 must give .625 / .375."""
+    """Data that keep two of four modes of weights 5:3:1:1 must give .625 / .375."""
     x = run("pula", pairs, Mixture(FOUR, torch.tensor([5.0, 3, 1, 1]), 0.1))[0]
     assert bool(((x.real[:, 0] > 0) == (x.real[:, 1] > 0)).all())
     assert float((x.real[:, 0] > 0).float().mean()) == pytest.approx(0.625, abs=4 * math.sqrt(0.625 * 0.375 / 4096))
@@ -188,7 +188,7 @@ def test_pula_finds_the_weights_of_a_mixture(pairs):
 
 @pytest.mark.parametrize(("sampler", "gain"), [(heun, 4.0), (dds, 2.0)])
 def test_the_order_of_the_probability_flow(sampler, gain):
-    """T5: with twice the steps Heun's error falls 4 times, that of DDIM, which is Euler's method, 2 times."""
+    """With twice the steps Heun's error falls 4 times, that of DDIM, which is Euler's method, 2 times."""
     nothing, errors = unmeasured(16, 16), []
     first = 3.0 * chain(nothing, PRIOR).normal()
     exact = MEAN + (first - MEAN) * TAU / math.hypot(TAU, 3.0)

@@ -88,6 +88,8 @@ class Numbers(torch.utils.data.Dataset):
     def __getitem__(self, i):
         if i == 3:
             raise DataError("three.h5: is broken", hint="leave it out")
+        if i == 9:
+            raise OSError("nine.h5: input/output error")
         if i == 5:
             for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
                 os.kill(os.getpid(), number)
@@ -100,6 +102,16 @@ def test_workers_leave_signals_to_their_parent_and_pass_errors_on_as_they_are():
     with pytest.raises(DataError) as caught:
         list(load_ahead(Numbers(), range(2, 5)))
     assert (str(caught.value), caught.value.hint) == ("three.h5: is broken", "leave it out")
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_no_worker_is_left_whatever_went_wrong():
+    with pytest.raises(OSError, match=r"nine.h5: input/output error$"):
+        list(load_ahead(Numbers(), range(8, 99)))
+    deadline = time.monotonic() + 2
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not multiprocessing.active_children()
 
 
 def alive(pid):

@@ -94,7 +94,7 @@ def _make_item(scan: str, template: Sequence[str] | str, pieces: Sequence[str], 
         command = _PLACE.sub(lambda place: shlex.quote(values[place[1]]), template)
     else:
         command = tuple(map(fill, template))
-    return Item(scan, name, command, tuple(map(fill, pieces)))
+    return Item(scan, name, command, tuple(split_dataset(fill(piece))[0] for piece in pieces))
 
 
 def _shell_line(template: Sequence[str]) -> str | None:

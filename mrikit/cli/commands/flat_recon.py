@@ -81,6 +81,8 @@ def flat_recon(
 
     sources = [run.open(in_, "kspace"), run.open_if(mask, "mask"), run.open_if(maps, "maps")]
     run.stream(one_slice, sources, [out, maps_out, trajectory], ["image", "maps", "states"], part=part)
+    if adapt and min(accels) == 1:
+        run.warn("--adapt: there is nothing to adapt to in a slice that is fully sampled")
     if tracked:
         mean = [sum(r) / len(r) for r in zip(*residuals, strict=True)]
         run.note(times=network.times, residuals=mean, residuals_per_slice=residuals)
