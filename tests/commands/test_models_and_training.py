@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from running import ROOT
 from safetensors.torch import load_file
 from scans import history, read, save, simulated
@@ -114,6 +115,9 @@ def test_every_network_is_trained_from_its_configuration(
     assert {**card["config"], **TINY[architecture], **CHANGED[architecture]} == card["config"]
     assert card["training"]["align"] == {"flat": "velocity", "modl": "none", "varnet": "none"}[architecture]
     assert ("align" in card["metrics"]) == (architecture == "flat")
+    kept, trained = load_file(tmp_path / "own.run" / "state.safetensors"), load_file(tmp_path / "own.safetensors")
+    assert all(torch.equal(value, kept[f"average.{name}"]) for name, value in trained.items())
+    assert not all(torch.equal(value, kept[f"model.{name}"]) for name, value in trained.items())
 
     save(tmp_path / "scan.npy", simulated().kspace[:1], "kspace")
     words = ["--accel", "4", "--model", "own.safetensors", "--quiet"]
@@ -276,6 +280,8 @@ def test_two_processes_train_what_one_trains_with_twice_the_batch(images: Path, 
         ("--steps 0 images.npy own.safetensors", 2, "'--steps'"),
         ("--steps 2 --epochs 1 images.npy own.safetensors", 2, "--steps and --epochs contradict each other"),
         ("--accel 8,4 images.npy own.safetensors", 2, "'8,4' falls, expected the lower number first"),
+        ("--accel 0.2 images.npy own.safetensors", 2, "--accel 0.2,0.2: expected a range from 1 up"),
+        ("--learning-rate nan images.npy own.safetensors", 2, "nan is not a finite number"),
         ("--mask-kind spiral images.npy own.safetensors", 2, "'--mask-kind'"),
         ("--validate gone.npy images.npy own.safetensors", 66, "gone.npy: no such file"),
     ],

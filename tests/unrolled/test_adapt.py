@@ -98,6 +98,21 @@ def test_progress_is_told_after_every_step() -> None:
     assert told[1][1] == "adapting, step 2 of 3"
 
 
+@pytest.mark.parametrize(("kind", "rate"), [("random", 3e-4), ("poisson", 1.5e-4)])
+def test_the_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch, kind: str, rate: float) -> None:
+    rates = []
+
+    class Watched(torch.optim.Adam):
+        def step(self) -> None:
+            rates.append(self.param_groups[0]["lr"])
+            super().step()
+
+    monkeypatch.setattr(torch.optim, "Adam", Watched)
+    network = build("modl", SMALL["modl"]).eval()
+    adapted(network, scan(kind), 3, rng=generator(0, "test"))
+    assert rates == pytest.approx([rate, rate * 2 / 3, rate / 3])
+
+
 def test_a_scan_with_nothing_to_hold_back_is_reconstructed_as_ever() -> None:
     kspace = simulated((64, 96), coils=4).kspace[0]
     found = reconstruct(kspace, adapt=2).image

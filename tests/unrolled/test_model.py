@@ -18,6 +18,7 @@ from mrikit.physics.sense import Sense
 from mrikit.unrolled.model import START_WEIGHT, Config, Unrolled, consensus
 from mrikit.unrolled.objective import loss, magnitude, ssim
 from mrikit.unrolled.problem import collate
+from mrikit.unrolled.reconstruct import load_model
 from mrikit.unrolled.schedule import step
 from mrikit.unrolled.start import local_phase, shrink_aligned
 
@@ -140,6 +141,22 @@ def test_consensus_is_not_sought_where_images_are_far_apart():
     move = (consensus(x, start, operator) - x).real / (start - x).real
     assert torch.allclose(move[..., :4], torch.tensor(START_WEIGHT), rtol=0.01)
     assert float(move[..., -4:].max()) < 0.02
+
+
+@pytest.mark.parametrize("what", ["sigma", "accel"])
+def test_the_network_is_told_noise_and_acceleration(brain, what):
+    network = load_model("flat-small")
+    problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
+    other = replace(problem, **{what: 4 * getattr(problem, what)})
+    with torch.inference_mode():
+        x = problem.rhs
+        threshold = network.threshold(0, problem)
+        network.threshold = lambda *_: threshold  # which is told as well
+        try:
+            one, two = (network.denoise(0, x, x, each) for each in (problem, other))
+        finally:
+            del network.threshold
+    assert float((one - two).abs().max()) > 1e-3
 
 
 def test_noise_alone_leaves_an_energy_of_one(brain):

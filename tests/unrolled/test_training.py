@@ -15,11 +15,14 @@ import torch
 from mrikit.errors import DataError, UsageError
 from mrikit.evaluate.metrics import metrics
 from mrikit.physics.anatomy import anatomy
+from mrikit.physics.espirit import espirit
 from mrikit.physics.masks import LINE_KINDS
 from mrikit.physics.phantom import phase
+from mrikit.physics.sampling import sampling
 from mrikit.train.data import Images, tissue_phase
 from mrikit.train.loader import load_ahead
 from mrikit.train.run import require_apart
+from mrikit.unrolled import simulate
 from mrikit.unrolled.model import Config, Unrolled
 from mrikit.unrolled.simulate import ATTEMPTS, Simulation, Stream
 from mrikit.unrolled.start import local_phase
@@ -169,6 +172,23 @@ def test_a_target_has_the_noise_of_its_scan(kinds):
     for i in range(3):
         problem, target = next(Stream(replace(ANATOMY, kinds=kinds, accels=(1.0, 1.0)), i).items(range(1), n_workers=0))
         assert float((problem.rhs - target).abs().mean()) < 0.05 * float(problem.sigma)
+
+
+@pytest.mark.parametrize("kind", ["random", "poisson"])
+def test_maps_are_estimated_from_what_is_acquired_alone(monkeypatch, kind):
+    shown = []
+    monkeypatch.setattr(simulate, "espirit", lambda kspace, **how: shown.append(kspace) or espirit(kspace, **how))
+    simulation = replace(ANATOMY, kinds=(kind,), accels=(4.0, 4.0), per_scan=2)
+    scans, _ = Stream(simulation, 0)[0]
+    acquired = sampling(shown[-1])
+    np.testing.assert_array_equal(acquired, scans[0].mask & scans[1].mask)
+    assert acquired.mean() < 0.25
+
+
+def test_a_problem_of_lines_is_a_band_of_rows():
+    for n in range(3):
+        (scan,), (target,) = Stream(replace(ANATOMY, kinds=("random",)), n)[0]
+        assert scan.kspace.shape[-2] == target.shape[0] == 24
 
 
 def test_what_is_read_is_not_written_over(tmp_path):
