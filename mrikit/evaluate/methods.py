@@ -163,7 +163,8 @@ class Method:
 
         known: dict[str, Any] = {"family": self.family, **{name: getattr(options, name) for name in self.how.takes}}
         if self.model is not None:
-            known |= {"model": Path(self.model).name, "sha256": weights.card(self.model)["sha256"]}
+            _, card = weights.load(self.model)  # weights that are damaged are found out now, not cell by cell
+            known |= {"model": Path(self.model).name, "sha256": card["sha256"]}
         return known
 
 

@@ -152,4 +152,4 @@ def report_flaws(source: Volume | KspaceFile, strict: bool, warn: Say) -> None:
     if strict:
         raise DataError(f"{source.file}: {flaws[0]}", hint="without --strict it is left out")
     more = f"; and {len(flaws) - 3} more" if len(flaws) > 3 else ""
-    warn(f"{source.file}: left out are {'; '.join(flaws[:3])}{more}")
+    warn(f"{source.file}: some slices are left out: {'; '.join(flaws[:3])}{more}")

@@ -21,8 +21,8 @@ from mrikit.unrolled.architectures import Network
 from mrikit.unrolled.model import Unrolled
 from mrikit.unrolled.problem import collate
 
-# Of the first step, by the axes of the mask; it falls to nothing. On discs the rate of lines puts noise into the air.
-LEARNING_RATES = {1: 3e-4, 2: 1.5e-4}
+# Of the first step, by the axes of the mask; it falls to nothing. With discs more puts noise into the air.
+LEARNING_RATES = {1: 3e-4, 2: 1.2e-4}
 HELD_BACK = 0.2  # share of the samples outside the fully sampled centre
 CLIP = 1.0  # largest norm of a gradient
 VIEWS: tuple[Axes, ...] = ((), (-1,), (-2,), (-2, -1))  # axes to mirror a scan along

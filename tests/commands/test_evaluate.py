@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from scans import save, simulated
 
+from mrikit import weights
 from mrikit.errors import DataError
 from mrikit.evaluate.methods import FAMILIES, Family
 from mrikit.physics.retrospective import Sampling
@@ -46,6 +47,20 @@ def test_a_second_run_needs_a_word_and_makes_nothing_twice(mrikit: Mrikit, tmp_p
     assert "--resume goes on with it, --force begins anew" in result.stderr
     assert mrikit(*WORDS, "--resume", "full.npy").code == 0
     assert (tmp_path / "results" / "results.csv").read_bytes() == before  # times too: nothing was made again
+
+
+def test_damaged_weights_are_found_out_before_anything_is_made(mrikit: Mrikit, tmp_path: Path) -> None:
+    source = weights.find("flat-small")
+    content = bytearray(source.read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "bad.safetensors").write_bytes(content)
+    (tmp_path / "bad.json").write_bytes(source.with_suffix(".json").read_bytes())
+
+    result = mrikit("evaluate", "--methods", "zf,flat=bad.safetensors", "--out", "results", "full.npy")
+
+    assert (result.code, result.stderr.count("\n")) == (77, 1)
+    assert "not the weights that its card describes" in result.stderr
+    assert not (tmp_path / "results" / "cells").exists()
 
 
 def test_a_failed_cell_is_named_and_the_rest_is_done(

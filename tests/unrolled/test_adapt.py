@@ -98,7 +98,7 @@ def test_progress_is_told_after_every_step() -> None:
     assert told[1][1] == "adapting, step 2 of 3"
 
 
-@pytest.mark.parametrize(("kind", "rate"), [("random", 3e-4), ("poisson", 1.5e-4)])
+@pytest.mark.parametrize(("kind", "rate"), [("random", 3e-4), ("poisson", 1.2e-4)])
 def test_the_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch, kind: str, rate: float) -> None:
     rates = []
 
