@@ -97,8 +97,8 @@ def fit(
 
     A step whose gradient is not finite, or an outlier, changes nothing. Where torch.distributed is initialised, every
     process calls this and the first alone validates, reports, draws and writes. Raises TemporaryError, with the state
-    saved, after the step in which SIGTERM or SIGUSR1 came, and ResultError where `PATIENCE` steps in a row, or half of
-    all, were not taken, or the weights are not finite in the end.
+    saved, after the step in which one of `stop.REQUESTS` came, and ResultError where `PATIENCE` steps in a row, or half
+    of all, were not taken, or the weights are not finite in the end.
     """
     state = new_state(model, recipe)
     path = folder / "state.safetensors"
