@@ -132,16 +132,17 @@ def whiten(kspace: Array, noise: Array | None = None) -> Array:
     return mix_coils(xp.linalg.inv(xp.linalg.cholesky(covariance)), kspace)
 
 
-def compress(kspace: Array, coils: int = 8, *, calib: int = 24) -> Array:
+def compress(kspace: Array, coils: int | None = None, *, calib: int = 24) -> Array:
     """k-space of the `coils` virtual coils that keep most of the central `calib` x `calib` energy.
 
     `(..., coil, y, x)` to `(..., coils, y, x)`, slice by slice, by the singular vectors of the calibration data, as
-    `bart cc -S`. Huang 2008, doi:10.1016/j.mri.2007.04.010.
+    `bart cc -S`. coils: 8 by default, or all where there are fewer. Huang 2008, doi:10.1016/j.mri.2007.04.010.
     """
     xp = namespace(kspace)
     if kspace.ndim > 3:
         return xp.stack([compress(kspace[i, ...], coils, calib=calib) for i in range(kspace.shape[0])])
     n_coils, n_y, n_x = kspace.shape
+    coils = min(8, n_coils) if coils is None else coils
     if not 1 <= coils <= n_coils:
         raise UsageError(f"--coils {coils}: k-space {describe(kspace.shape)} has {n_coils} coils")
     region = kspace[..., centre(n_y, min(calib, n_y)), centre(n_x, min(calib, n_x))]

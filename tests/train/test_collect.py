@@ -214,7 +214,7 @@ def test_a_slice_that_cannot_be_learned_from_is_named_and_left_out(
         assert data.images.n_images == 1
         assert list(data.scans.files[0].images.shown) == [1]
         (warning,) = gather.warnings
-        assert warning.startswith(f"{path}: left out") and said in warning
+        assert warning.startswith(f"{path}: some slices are left out: ") and said in warning
     with pytest.raises(DataError, match=said):
         gather(path, strict=True)
 

@@ -30,7 +30,6 @@ def compress(
     """
     from mrikit.physics.coils import compress
 
+    reduce = partial(compress, coils=coils)
     scan = run.open(in_, "kspace")
-    n_coils = scan.header.shape[-3]
-    reduce = partial(compress, coils=min(8, n_coils) if coils is None else coils)
     run.stream(reduce, [scan], out, kind="kspace", mask=scan.header.mask, device=run.device)
