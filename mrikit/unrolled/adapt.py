@@ -7,14 +7,13 @@ Every step holds a share of the scan's own samples back, reconstructs from the r
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mrikit.physics.fourier import Axes, mirrored
+from mrikit.physics.fourier import Axes
 from mrikit.physics.scan import Scan, SliceWatch, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.architectures import Network
@@ -30,7 +29,12 @@ VIEWS: tuple[Axes, ...] = ((), (-1,), (-2,), (-2, -1))  # axes to mirror a scan 
 
 def adaptable(scan: Scan) -> bool:
     """Whether there are samples to hold back."""
-    return int(np.sum(scan.mask & ~scan.centre)) > 1
+    return len(_free(scan)) > 1
+
+
+def _free(scan: Scan) -> np.ndarray:
+    """Indices `(sample, axis)` into the mask of what was acquired outside its fully sampled centre."""
+    return np.argwhere(scan.mask & ~scan.centre)
 
 
 def adapted(
@@ -45,7 +49,7 @@ def adapted(
     """
     with torch.inference_mode(False), torch.enable_grad():
         network = copy.deepcopy(network).requires_grad_(False)
-        free = np.argwhere(scan.mask & ~scan.centre)
+        free = _free(scan)
         device = str(next(network.parameters()).device)
         if isinstance(network, Unrolled):
             network.keep_trusts(collate([scan], device))
@@ -66,13 +70,6 @@ def adapted(
             optimiser.step()
             watch((step + 1) / (n_steps + 1), f"adapting, step {step + 1} of {n_steps}")
     return network.requires_grad_(False)
-
-
-def look(network: Network, scan: Scan, views: Sequence[Axes], device: str) -> list[Tensor]:
-    """The states of `network` on `scan`, `(1, y, x)` each, in the mean over `views` of it."""
-    seen = ((axes, network(collate([scan.mirrored(axes)], device))) for axes in views)
-    states = [[mirrored(state, axes) for state in path] for axes, path in seen]
-    return [torch.stack(each).mean(dim=0) for each in zip(*states, strict=True)]
 
 
 def foretelling_loss(network: Network, scan: Scan, held_back: np.ndarray, device: str) -> Tensor:

@@ -47,7 +47,7 @@ MODES = ("posterior", "paper", "free")
 # images that costs 0.3 dB with Poisson discs, whereas 1 costs hearts 0.2 dB.
 MISS_POWER = 0.5
 # The weight of the start in the mean where it is close to the network's image, and the distance that halves it. Not
-# learned: it costs 0.05 dB on simulated scans, but real ones are worth 0.1 to 0.4 dB more with Poisson discs.
+# learned: it costs 0.05 dB on simulated scans, but on real ones it is worth 0.1 to 0.4 dB with Poisson discs.
 START_WEIGHT, APART = 0.4, 0.003
 
 

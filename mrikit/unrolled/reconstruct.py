@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 
@@ -12,11 +12,12 @@ import torch
 from mrikit import weights
 from mrikit.arrays import resolve_device
 from mrikit.errors import UsageError
+from mrikit.physics.fourier import Axes, mirrored
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.scan import SliceWatch, prepare, unwatched
+from mrikit.physics.scan import Scan, SliceWatch, prepare, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.rng import generator
-from mrikit.unrolled.adapt import VIEWS, adaptable, adapted, look
+from mrikit.unrolled.adapt import VIEWS, adaptable, adapted
 from mrikit.unrolled.architectures import ARCHITECTURES, Network, build
 from mrikit.unrolled.problem import Problem, collate
 
@@ -94,6 +95,13 @@ def reconstruct(
             problem = collate([scan], device)
             path = Trajectory(scan.rescale(torch.cat(states).cpu().numpy()), partial(residuals, states, problem))
     return Result(scan.rescale(states[-1][0].cpu().numpy()), piece.maps, piece.accel, scan.scale, path)
+
+
+def look(network: Network, scan: Scan, views: Sequence[Axes], device: str) -> list[torch.Tensor]:
+    """The states of `network` on `scan`, `(1, y, x)` each, in the mean over `views` of it."""
+    seen = ((axes, network(collate([scan.mirrored(axes)], device))) for axes in views)
+    states = [[mirrored(state, axes) for state in path] for axes, path in seen]
+    return [torch.stack(each).mean(dim=0) for each in zip(*states, strict=True)]
 
 
 @torch.inference_mode()

@@ -10,8 +10,9 @@ and `adapt` what `flat-recon --adapt` makes. Cells with fewer than 16 lines are 
 The scans are of two splits. `design`: three real scans, which have guided choices of the design; the default.
 `held-out`: complex images of people and organs, one a subject, behind 8 simulated coils and noise of 0.5 % of a bright
 voxel; they are for the end, and nothing is to be tuned on them. They have decided now and then: against 100 steps of
-a network's start, how steps follow noise, and for stricter starts where phases are not smooth; and they have shown
-where maps were wrong, at the edges of the field of view. Other slices of their series are there to tune on. Without
+a network's start, how steps follow noise, for stricter starts where phases are not smooth, and, one head, for the rate
+at which --adapt learns discs; they have shown that a network's image gains from its start, and where maps were wrong,
+at the edges of the field of view. Other slices of their series are there to tune on. Without
 real data, a simulated brain stands in for both.
 """
 

@@ -70,6 +70,13 @@ def test_options_of_a_word_are_outputs_from_the_place_on(tmp_path: Path) -> None
     assert one.command[2] == f"{Path.cwd()}/s.h5:kspace"
 
 
+def test_an_output_inside_a_file_is_the_file(tmp_path: Path) -> None:
+    (one,) = make_items(["s.npy"], ["espirit", "{in}", "{out}.h5:maps"], tmp_path)
+
+    assert one.command[2] == f"{tmp_path}/s.h5:maps"
+    assert one.outputs == (f"{tmp_path}/s.h5",)
+
+
 def test_a_line_for_the_shell_quotes_names_itself(tmp_path: Path) -> None:
     (one,) = make_items(["it's.h5"], ["mrikit rss {in} - >{out}.npy; true"], tmp_path)
 

@@ -154,6 +154,7 @@ def test_pixels_are_learned_from_photographs(tmp_path: Path, mrikit: Mrikit) -> 
         (["--accel", "0.5", "heads.npy"], 2, "acceleration"),
         (["--accel", "100", "heads.npy"], 2, "leave nothing to choose"),
         (["--accel", "four", "heads.npy"], 2, "'four' is not a number"),
+        (["--coils", "0", "heads.npy"], 2, "'0' is not a whole number from 1 up"),
         (["--task-model", "score-small", "heads.npy"], 65, "score-small: architecture is 'edm', expected policy"),
         (["--task-model", "own.safetensors", "heads.npy"], 2, "own.safetensors: training reads it"),
     ],

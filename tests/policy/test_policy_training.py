@@ -219,6 +219,25 @@ def test_pixels_are_chosen_by_the_same_flow(digits, classifier, objective, tmp_p
         propose(policy, np.ones((1, 8, 64), np.complex64), 4)
 
 
+def test_a_learned_target_resumes_exactly_and_on_its_own_terms(digits, classifier, tmp_path):
+    def train(name, **how):
+        torch.manual_seed(0)
+        velocity = PixelVelocity(PixelConfig(8, 8, features=8))
+        objective = Objective(target="learned", steepness=30, power=1)
+        return train_flow(velocity, classifier, digits.items, objective, SHORT, tmp_path / name, **how)[0].state_dict()
+
+    whole = train("whole", terms={"rates": [4]})
+    cut = train("cut", terms={"rates": [4]})
+    flow = tmp_path / "cut" / "state.safetensors"
+    flow.unlink()  # as if it had ended between the target and the flow
+    resumed = train("cut", terms={"rates": [4]}, resume=True)
+    assert whole.keys() == cut.keys() == resumed.keys()
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    flow.unlink()
+    with pytest.raises(UsageError, match="target"):
+        train("cut", terms={"rates": [8]}, resume=True)
+
+
 def test_a_mask_over_budget_is_no_result(digits, classifier):
     item = digits.item(0)
     with pytest.raises(ResultError, match="greedy-ish: a mask takes 64 places"):

@@ -14,10 +14,10 @@ import mrikit as api
 import mrikit.unrolled.reconstruct as reconstruct_module
 from mrikit.physics.scan import Scan, prepare
 from mrikit.rng import generator
-from mrikit.unrolled.adapt import VIEWS, adaptable, adapted, foretelling_loss, look
+from mrikit.unrolled.adapt import VIEWS, adaptable, adapted, foretelling_loss
 from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.problem import Problem, collate
-from mrikit.unrolled.reconstruct import load_model, reconstruct
+from mrikit.unrolled.reconstruct import load_model, look, reconstruct
 
 KINDS = ("random", "poisson")
 SMALL = {
