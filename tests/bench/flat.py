@@ -1,9 +1,10 @@
 """FLAT against the plain unrolled network and the paper's steps: same backbone, same other losses, same budget.
 
-    python tests/bench/flat.py OUT [--steps 700] [--seeds 3] [--study arms align robust] [--data DIR]
+    python tests/bench/flat.py OUT [--steps 700] [--seeds 3] [--study arms align network robust] [--data DIR]
 
 arms     posterior steps, aligned with the path (flat); learned steps, not aligned (plain); the paper's steps (paper)
 align    flat, whose alignment weight is 0.1, with weights 0 and 1; plain with and without: what it does alone
+network  flat and plain with twelve cascades, the paper's number, and with a U-Net for every one of four
 robust   flat and plain trained on vertical equispaced masks alone, tested on horizontal, random and Poisson ones too
 
 The flow begins at the least-squares image. Networks are trained on the permissive images and simulated anatomy, and
@@ -65,12 +66,18 @@ STUDIES = {
         PLAIN,
         Arm("plain aligned", PLAIN.settings),
     ),
+    "network": tuple(
+        Arm(f"{a.name} {name}", a.settings | changed, a.options)
+        for name, changed in {"twelve": {"n_unrolls": 12}, "unshared": {"shared": False}}.items()
+        for a in (FLAT, PLAIN)
+    ),
     "robust": tuple(Arm(f"{a.name} vertical", a.settings, a.options | VERTICAL) for a in (FLAT, PLAIN)),
 }
 #: what each study is tested on: kind of mask and axis of its lines
 MASKS = {
     "arms": (("random", "x"),),
     "align": (("random", "x"),),
+    "network": (("random", "x"),),
     "robust": (("equispaced", "x"), ("equispaced", "y"), ("random", "x"), ("poisson", "x")),
 }
 
@@ -79,7 +86,7 @@ def train(arm: Arm, seed: int, steps: int, out: Path, images: list[Path]) -> Pat
     """Weights of one arm and seed, trained unless they are there already."""
     weights = out / f"{arm.name.replace(' ', '-')}-{steps}-{seed}.safetensors"
     if not weights.with_suffix(".json").exists():  # the card is written last
-        network = choose("flat", None, **FROM_LEAST_SQUARES, **arm.settings)
+        network = choose("flat", None, **FROM_LEAST_SQUARES | arm.settings)
         recipe = Recipe(steps, seed=seed, learning_rate=1e-3, warm_up=100, average=0.99)
         unroll_train(images, Job(weights, resume=True), recipe=recipe, network=network, crop=32, **arm.options)
     return weights
