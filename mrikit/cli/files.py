@@ -15,12 +15,13 @@ from pathlib import Path
 from mrikit.errors import CannotCreateError, MissingInputError, UsageError
 
 PIPE = "-"
-_DATASET = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mrd)):(?P<dataset>[^:]+)$", re.IGNORECASE)
+# As in io.paths, which imports NumPy.
+_DATASET = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mrd)):(?P<dataset>.+)", re.IGNORECASE | re.DOTALL)
 
 
 def on_disk(text: str) -> Path:
     """File behind what was typed: `scan.h5:kspace` is in `scan.h5`, BART's `maps` is `maps.cfl`."""
-    match = _DATASET.match(text)
+    match = _DATASET.fullmatch(text)
     path = Path(match["file"] if match else text)
     pair = path.with_name(path.name + ".cfl") if path.name else path
     return pair if not path.exists() and pair.exists() else path

@@ -33,9 +33,7 @@ def _build(kinds: dict[str, tuple[Any, Any]], described: Any) -> Any:
     """What `{"kind": ..., "config": ...}` describes. Raises DataError where it cannot be."""
     if not isinstance(described, dict) or not isinstance(described.get("config"), dict):
         raise DataError(f"this describes no network: {described!r}")
-    known = {name: settings for name, (settings, _) in kinds.items()}
-    checked = config.settings(known, described.get("kind", ""), described["config"])
-    return kinds[described["kind"]][1](checked)
+    return config.build(kinds, described.get("kind", ""), described["config"])
 
 
 def build(architecture: str, values: dict[str, Any]) -> FlowPolicy:

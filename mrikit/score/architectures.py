@@ -18,10 +18,9 @@ ARCHITECTURES: dict[str, tuple[type[Config], type[Network]]] = {
 
 def settings(architecture: str, values: dict[str, Any]) -> config.Settings:
     """The checked settings of an architecture; errors are those of `train.config.settings`."""
-    return config.settings({name: kind for name, (kind, _) in ARCHITECTURES.items()}, architecture, values)
+    return config.settings(ARCHITECTURES, architecture, values)
 
 
 def build(architecture: str, values: dict[str, Any]) -> Network:
     """A new network of random weights; the arguments, and the errors, are those of `settings`."""
-    checked = settings(architecture, values)
-    return ARCHITECTURES[architecture][1](checked)
+    return config.build(ARCHITECTURES, architecture, values)

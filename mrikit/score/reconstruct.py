@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -30,12 +29,7 @@ Watch = Callable[[], None]
 
 def load_prior(model: str = DEFAULT_MODEL, device: str = "cpu") -> Prior:
     """The score prior of a default model's name or of a weights file, on `device`; kept for the next call."""
-    return _load_prior(model, weights.find(model, ARCHITECTURES).stat().st_mtime_ns, device)
-
-
-@lru_cache(maxsize=4)
-def _load_prior(model: str, _changed: int, device: str) -> Prior:
-    return weights.network(model, build, device)
+    return weights.kept(model, build, ARCHITECTURES, device)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
-"""What the configurations of all networks have in common."""
+"""What the configurations of all networks have in common, and networks made of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from mrikit.errors import DataError
+
+Network = TypeVar("Network")
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,25 @@ class Settings:
             raise DataError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(map(str, choices))}")
 
 
-def settings(kinds: Mapping[str, type[Settings]], architecture: str, config: dict[str, Any]) -> Settings:
+def settings(kinds: Mapping[str, tuple[type[Settings], Any]], architecture: str, config: dict[str, Any]) -> Settings:
     """The checked settings that `config` describes for one of the architectures `kinds`; the rest have their defaults.
 
-    Raises DataError where there is no such architecture or setting, or a value cannot be.
+    kinds: name -> settings and the network they build. Raises DataError where there is no such architecture or
+    setting, or a value cannot be.
     """
     if architecture not in tuple(kinds):  # it may be anything that JSON can hold
         raise DataError(f"architecture is {architecture!r}, expected {', '.join(kinds)}")
-    kind = kinds[architecture]
+    kind, _ = kinds[architecture]
     known = [field.name for field in fields(kind)]
     unknown = sorted(config.keys() - set(known))
     if unknown:
         raise DataError(f"{architecture} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
     return kind(**config)
+
+
+def build(
+    kinds: Mapping[str, tuple[type[Settings], Callable[..., Network]]], architecture: str, config: dict[str, Any]
+) -> Network:
+    """A new network of random weights; the arguments, and the errors, are those of `settings`."""
+    checked = settings(kinds, architecture, config)
+    return kinds[architecture][1](checked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -57,12 +57,7 @@ class Result:
 
 def load_model(model: str = DEFAULT_MODEL, device: str = "cpu") -> Network:
     """The network of a default model's name or of a weights file, ready on `device`; kept for the next call."""
-    return _load_model(model, weights.find(model, ARCHITECTURES).stat().st_mtime_ns, device)
-
-
-@lru_cache(maxsize=4)
-def _load_model(model: str, _changed: int, device: str) -> Network:
-    return weights.network(model, build, device)
+    return weights.kept(model, build, ARCHITECTURES, device)
 
 
 def reconstruct(

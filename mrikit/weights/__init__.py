@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mrikit.errors import DataError, MissingInputError, UnsafeError
+
+Build = Callable[[str, dict[str, Any]], Any]
 
 FOLDER = Path(__file__).parent
 FORMAT = 1
@@ -120,7 +123,7 @@ def load(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}, described
 
 
-def network(model: str, build: Callable[[str, dict[str, Any]], Any], device: str = "cpu") -> Any:
+def network(model: str, build: Build, device: str = "cpu") -> Any:
     """The network of a default model's name or of a path to weights, ready on `device`.
 
     build: makes one of an architecture's name and its settings. Raises DataError where it cannot be made of the card,
@@ -139,6 +142,16 @@ def network(model: str, build: Callable[[str, dict[str, Any]], Any], device: str
     except RuntimeError as error:
         raise DataError(f"{model}: the weights do not fit the network that the card describes") from error
     return made.to(device, memory_format=torch.channels_last).eval()
+
+
+def kept(model: str, build: Build, architectures: Collection[str], device: str = "cpu") -> Any:
+    """`network`, kept for the next call until the file changes. architectures: as `find` has them."""
+    return _kept(model, build, find(model, architectures).stat().st_mtime_ns, device)
+
+
+@lru_cache(maxsize=4)
+def _kept(model: str, build: Build, _changed: int, device: str) -> Any:
+    return network(model, build, device)
 
 
 def fill(network: Any, model: str) -> str:

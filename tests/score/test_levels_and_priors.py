@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from analytic import Gaussian, Mixture
 
 from mrikit.errors import DataError
-from mrikit.score.analytic import Gaussian, Mixture
 from mrikit.score.architectures import build
 from mrikit.score.levels import NCSNV2, geometric
 from mrikit.score.objective import draw_levels, dsm, edm_weight, loss

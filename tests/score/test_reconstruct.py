@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from analytic import Gaussian
 from scans import simulated
 
 import mrikit as api
@@ -12,7 +13,6 @@ from mrikit import weights
 from mrikit.errors import DataError, ResultError, UsageError
 from mrikit.physics.retrospective import Sampling
 from mrikit.physics.scan import prepare
-from mrikit.score.analytic import Gaussian
 from mrikit.score.architectures import build
 from mrikit.score.moments import Moments
 from mrikit.score.prior import Prior

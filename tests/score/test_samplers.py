@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from analytic import Gaussian, Mixture
 from problems import chain, complex_normal, exact_std, many_coils, one_coil, run, unmeasured
 
 from mrikit.errors import ResultError, UsageError
@@ -13,7 +14,6 @@ from mrikit.physics.fourier import fft2c
 from mrikit.physics.masks import mask
 from mrikit.physics.phantom import coil_maps
 from mrikit.rng import generator
-from mrikit.score.analytic import Gaussian, Mixture
 from mrikit.score.levels import geometric
 from mrikit.score.posterior import SEEN
 from mrikit.score.prior import Prior
