@@ -44,14 +44,15 @@ class Trajectory:
 class Result:
     """image: `(y, x)` complex64, in the scan's own scale. maps: `(coil, y, x)`, those used.
 
-    accel: N / sampled, achieved. scale: what k-space was divided by for the network, already undone.
-    trajectory: where it was asked for.
+    accel: N / sampled, achieved. scale: what k-space was divided by for the network, already undone. adapted: whether
+    the network was fitted to the slice. trajectory: where it was asked for.
     """
 
     image: np.ndarray
     maps: np.ndarray
     accel: float
     scale: float
+    adapted: bool = False
     trajectory: Trajectory | None = None
 
 
@@ -89,7 +90,7 @@ def reconstruct(
         if trajectory:
             problem = collate([scan], device)
             path = Trajectory(scan.rescale(torch.cat(states).cpu().numpy()), partial(residuals, states, problem))
-    return Result(scan.rescale(states[-1][0].cpu().numpy()), piece.maps, piece.accel, scan.scale, path)
+    return Result(scan.rescale(states[-1][0].cpu().numpy()), piece.maps, piece.accel, scan.scale, adapting, path)
 
 
 def look(network: Network, scan: Scan, views: Sequence[Axes], device: str) -> list[torch.Tensor]:

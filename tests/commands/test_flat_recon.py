@@ -122,9 +122,12 @@ def test_saying_how_accel_undersamples_without_it_is_a_usage_error(mrikit: Mriki
     assert not (tmp_path / "out.npy").exists()
 
 
-def test_adapting_to_a_full_scan_is_said_to_do_nothing(mrikit: Mrikit) -> None:
-    result = mrikit("flat-recon", "--adapt", "2", "full.npy", "out.npy")
-    assert (result.code, "warning: --adapt: there is nothing to adapt to" in result.stderr) == (0, True)
+def test_adapting_where_there_is_nothing_to_adapt_to_is_said(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "centre.npy", np.abs(np.arange(64) - 32) < 8, "mask")
+    for scan in (["full.npy"], ["--mask", "centre.npy", "full.npy"]):
+        result = mrikit("flat-recon", "--force", "--adapt", "2", *scan, "out.npy")
+        told = "warning: --adapt: there is nothing to adapt to in 1 of 1 slices" in result.stderr
+        assert (result.code, told) == (0, True)
     assert "warning" not in mrikit("flat-recon", "--adapt", "1", "--accel", "4", "full.npy", "four.npy").stderr
 
 

@@ -64,7 +64,7 @@ def flat_recon(
 
     network = load_model(model, run.device)  # a wrong one is found out before the scan is read
     how = Sampling(accel, mask_kind, acs, axis, run.seed)
-    accels, scales, residuals = [], [], []
+    accels, scales, adapted, residuals = [], [], [], []
     tracked = trajectory is not None or run.settings.json
 
     def one_slice(*arrays: Any) -> tuple[Any, ...]:
@@ -73,6 +73,7 @@ def flat_recon(
         )
         accels.append(result.accel)
         scales.append(result.scale)
+        adapted.append(result.adapted)
         if result.trajectory is None:
             return result.image, result.maps, None
         residuals.append(result.trajectory.residuals)
@@ -80,8 +81,9 @@ def flat_recon(
 
     sources = [run.open(in_, "kspace"), run.open_if(mask, "mask"), run.open_if(maps, "maps")]
     run.stream(one_slice, sources, [out, maps_out, trajectory], ["image", "maps", "states"], part=part)
-    if adapt and min(accels) == 1:
-        run.warn("--adapt: there is nothing to adapt to in a slice that is fully sampled")
+    if adapt and not all(adapted):
+        left = f"{adapted.count(False)} of {len(adapted)} slices"
+        run.warn(f"--adapt: there is nothing to adapt to in {left}, which have no samples outside their full centre")
     if tracked:
         mean = [sum(r) / len(r) for r in zip(*residuals, strict=True)]
         run.note(times=network.times, residuals=mean, residuals_per_slice=residuals)
