@@ -327,6 +327,15 @@ def test_a_folder_on_a_read_only_file_system(mrikit: Mrikit, tmp_path: Path) -> 
     assert done.stderr == f"mrikit batch: --out {place}/o: cannot be written: Read-only file system\n"
 
 
+def test_without_a_home_to_write_to(mrikit: Mrikit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("snakemake")
+    scan(tmp_path / "s.npy")
+    monkeypatch.setenv("HOME", "/proc/none")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    done = mrikit("batch", "--out", "o", "s.npy", "--", *RSS)
+    assert (done.code, (tmp_path / "o" / "s.npy").exists()) == (0, True)
+
+
 def test_a_slurm_that_is_not_there(mrikit: Mrikit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("snakemake")
     found = importlib.util.find_spec

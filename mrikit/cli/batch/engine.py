@@ -177,7 +177,9 @@ def work(folder: Path, how: How, gpus: Sequence[str], look: Callable[[int], None
     log = folder / "snakemake.log"
     with log.open("wb") as file:
         line = [sys.executable, "-m", "mrikit.cli.batch.engine", *words]
-        process = subprocess.Popen(line, cwd=here, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        process = subprocess.Popen(
+            line, cwd=here, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=_environment(here)
+        )
         try:
             while process.poll() is None:
                 time.sleep(LOOK)
@@ -190,6 +192,14 @@ def work(folder: Path, how: How, gpus: Sequence[str], look: Callable[[int], None
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     return (errors or lines or [f"exit {process.returncode}"])[-1]
+
+
+def _environment(here: Path) -> dict[str, str]:
+    """What Snakemake is started with: as it is, but for a folder of caches where there is none, since it insists."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    return {**os.environ} if os.access(cache, os.W_OK) else {**os.environ, "XDG_CACHE_HOME": str(here / "cache")}
 
 
 def _stop(process: subprocess.Popen, how: How) -> None:
