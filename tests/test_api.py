@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import mrikit
+from mrikit.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,6 +54,14 @@ def test_masks_and_maps_of_a_volume_go_slice_by_slice() -> None:
     together = mrikit.flat_recon(kspace, mask=masks, maps=maps)
     alone = [mrikit.flat_recon(k, mask=m, maps=s) for k, m, s in zip(kspace, masks, maps, strict=True)]
     assert np.allclose(together, np.stack(alone), atol=1e-5)
+
+    echoes = mrikit.flat_recon(kspace[None], mask=masks[None], maps=maps[None])
+    assert echoes.shape == (1, 2, 48, 48) and np.array_equal(echoes[0], together)
+    mean, std = mrikit.langevin(kspace[None], mask=masks[None], maps=maps[None], samples=2, steps=2)
+    assert mean.shape == std.shape == echoes.shape
+    for wrong in ({"mask": masks[:1]}, {"mask": masks[None]}, {"maps": maps[:1]}):
+        with pytest.raises(DataError, match=r"do not fit k-space of 2 x 4 x 48 x 48, slice by slice"):
+            mrikit.flat_recon(kspace, **wrong)
 
 
 def test_defaults_are_those_of_the_commands() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mrikit.arrays import Array, namespace
-from mrikit.axes import all_finite
+from mrikit.axes import all_finite, describe
 from mrikit.errors import DataError
 from mrikit.physics.coils import require_fit
 from mrikit.physics.espirit import espirit
@@ -165,6 +166,29 @@ class Slice:
     def fingerprint(self) -> int:
         """Of what was measured and the maps."""
         return zlib.crc32(self.scan.maps.tobytes(), zlib.crc32(self.scan.kspace.tobytes()))
+
+
+def slices(
+    kspace: np.ndarray, mask: np.ndarray | None, maps: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
+    """Each slice `(coil, y, x)` of k-space `(..., coil, y, x)`, with its mask and maps, as `prepare` takes them.
+
+    mask: `(x,)` or `(y, x)`, of all slices, or `(..., y, x)`. Raises DataError where mask or maps are of other slices.
+    """
+    if kspace.ndim < 3:
+        raise DataError(f"k-space is {describe(kspace.shape)}, expected (..., coil, y, x)")
+    before = kspace.shape[:-3]
+    n = math.prod(before)
+
+    def each(name: str, array: np.ndarray) -> np.ndarray:
+        if array.shape[: len(before)] != before:
+            raise DataError(
+                f"{name} of {describe(array.shape)} do not fit k-space of {describe(kspace.shape)}, slice by slice"
+            )
+        return array.reshape(n, *array.shape[len(before) :])
+
+    masks = [mask] * n if mask is None or mask.ndim < 3 else each("masks", mask)
+    yield from zip(each("k-space", kspace), masks, [None] * n if maps is None else each("maps", maps), strict=True)
 
 
 def prepare(

@@ -11,7 +11,7 @@ import torch
 from mrikit import weights
 from mrikit.errors import UsageError
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.scan import Scan, Slice, SliceWatch, prepare, unwatched
+from mrikit.physics.scan import Scan, Slice, SliceWatch, prepare, slices, unwatched
 from mrikit.score.architectures import ARCHITECTURES, build
 from mrikit.score.chain import Chain, streams
 from mrikit.score.checkpoint import Checkpoint
@@ -170,14 +170,9 @@ def langevin(
     """
     how = Sampling(accel, mask_kind, acs, axis, seed)
     plan = Plan(load_prior(model, device), sampler, samples, steps, sigma_y, seed, device=device)
-    volume = kspace[None] if kspace.ndim == 3 else kspace
-    masks = mask if mask is not None and mask.ndim == 3 else [mask] * len(volume)
-    all_maps = [None] * len(volume) if maps is None else maps[None] if kspace.ndim == 3 else maps
-    means, stds = [], []
-    for number, arrays in enumerate(zip(volume, masks, all_maps, strict=True)):
-        moments = reconstruct(prepare(*arrays, how, method="langevin"), plan, number).moments
-        means.append(moments.mean.astype(np.complex64))
-        stds.append(moments.std.astype(np.float32))
-    if kspace.ndim == 3:
-        return means[0], stds[0]
-    return np.stack(means), np.stack(stds)
+    pieces = (prepare(*arrays, how, method="langevin") for arrays in slices(kspace, mask, maps))
+    moments = [reconstruct(piece, plan, number).moments for number, piece in enumerate(pieces)]
+    shape = (*kspace.shape[:-3], *kspace.shape[-2:])
+    mean = np.reshape([each.mean for each in moments], shape)
+    std = np.reshape([each.std for each in moments], shape)
+    return mean.astype(np.complex64), std.astype(np.float32)

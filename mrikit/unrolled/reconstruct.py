@@ -14,7 +14,7 @@ from mrikit.arrays import resolve_device
 from mrikit.errors import UsageError
 from mrikit.physics.fourier import Axes, mirrored
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.scan import Scan, SliceWatch, prepare, unwatched
+from mrikit.physics.scan import Scan, SliceWatch, prepare, slices, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.rng import generator
 from mrikit.unrolled.adapt import VIEWS, adaptable, adapted
@@ -126,7 +126,7 @@ def flat_recon(
 
     accel: acceleration at which a fully sampled scan is under-sampled first, with a mask of `mask_kind`, `acs`,
     `axis` and `seed` as `mrikit.mask` draws it; on an under-sampled scan it must agree with what was acquired.
-    mask: keep only the samples where it is not zero: `(x,)`, `(y, x)` or `(slice, y, x)`. maps: `(..., coil, y, x)`
+    mask: keep only the samples where it is not zero: `(x,)`, `(y, x)` or `(..., y, x)`. maps: `(..., coil, y, x)`
     complex, of any scale; by default `espirit` with `refine`. device: `cpu` or `cuda:<i>`. adapt: steps in which the
     network is fitted to each slice first, without a reference, as `unrolled.adapt` has it.
 
@@ -138,12 +138,8 @@ def flat_recon(
     if adapt < 0:
         raise UsageError(f"adapt is a number of steps from 0 up, not {adapt}")
     device = resolve_device(device)
-    if kspace.ndim == 3:
-        return reconstruct(kspace, mask, maps, how=chosen, model=model, device=device, adapt=adapt).image
-    masks = mask if mask is not None and mask.ndim == 3 else [mask] * len(kspace)
-    all_maps = [None] * len(kspace) if maps is None else maps
-    results = (
-        reconstruct(*arrays, how=chosen, model=model, device=device, adapt=adapt)
-        for arrays in zip(kspace, masks, all_maps, strict=True)
-    )
-    return np.stack([result.image for result in results])
+    images = [
+        reconstruct(*arrays, how=chosen, model=model, device=device, adapt=adapt).image
+        for arrays in slices(kspace, mask, maps)
+    ]
+    return np.reshape(images, (*kspace.shape[:-3], *kspace.shape[-2:]))

@@ -196,7 +196,7 @@ def work(folder: Path, how: How, gpus: Sequence[str], look: Callable[[int], None
 
 def _environment(here: Path) -> dict[str, str]:
     """What Snakemake is started with: as it is, but for a folder of caches where there is none, since it insists."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111 - never an error
     with suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
     return {**os.environ} if os.access(cache, os.W_OK) else {**os.environ, "XDG_CACHE_HOME": str(here / "cache")}
