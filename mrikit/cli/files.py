@@ -100,6 +100,17 @@ def _check_output(text: str, path: Path, force: bool, hint: str) -> None:
         raise CannotCreateError(f"{text}: folder {folder} cannot be written to", hint=f"ls -ld {folder}")
 
 
+def check_folder(text: str, *, force: bool) -> Path:
+    """The folder `text`, to be made at the end. Raises CannotCreateError where that cannot be, or it is there."""
+    folder = Path(text)
+    if folder.exists() and not force:
+        raise CannotCreateError(f"{text}: exists already", hint="--force writes over it")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise CannotCreateError(f"{text}: cannot be made, {there} is no folder that can be written to")
+    return folder
+
+
 def check_formats(volumes: Sequence[str]) -> None:
     """Raise UsageError unless every volume has a suffix that stands for a format. Imports NumPy."""
     from mrikit.io.paths import locate

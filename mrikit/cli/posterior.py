@@ -9,9 +9,8 @@ import numpy as np
 
 from mrikit.axes import require_complex, require_match
 from mrikit.cli.console import span
-from mrikit.cli.files import PIPE
+from mrikit.cli.files import PIPE, check_folder
 from mrikit.cli.run import Run
-from mrikit.errors import CannotCreateError
 
 if TYPE_CHECKING:
     from mrikit.physics.scan import Slice
@@ -29,9 +28,7 @@ class Report:
 
     def __init__(self, run: Run, plan: Plan, folder: str | None, reference: str | None, model: str) -> None:
         self.run, self.plan, self.model = run, plan, model
-        self.folder = None if folder is None else Path(folder)
-        if self.folder is not None and self.folder.exists() and not run.settings.force:
-            raise CannotCreateError(f"{folder}: exists already", hint="--force writes over it")
+        self.folder = None if folder is None else check_folder(folder, force=run.settings.force)
         self.opened = run.open_if(reference, "image")
         if self.opened is not None:
             require_complex(self.opened.header.dtype, self.opened.name, "a reference")

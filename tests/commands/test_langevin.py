@@ -161,6 +161,14 @@ def test_a_report_has_pictures_and_the_same_facts(mrikit: Mrikit, reference: Pat
     refused(mrikit(*words, "full.npy", "other.npy"), 73, "report: exists already", "--force")
 
 
+def test_a_report_that_cannot_be_written_is_found_out_before_anything_is_sampled(
+    mrikit: Mrikit, tmp_path: Path
+) -> None:
+    result = mrikit(*FULL, "--report", "full.npy/report", "full.npy", "mean.npy")
+    refused(result, 73, "full.npy/report: cannot be made", "full.npy is no folder that can be written to")
+    assert not list(tmp_path.glob("mean*"))
+
+
 def test_a_report_without_a_reference_has_no_calibration(mrikit: Mrikit, tmp_path: Path) -> None:
     assert mrikit(*FULL, "--report", "report", "full.npy", "mean.npy").code == 0
     assert {path.name for path in (tmp_path / "report").iterdir()} == {"posterior.png", "report.json"}
