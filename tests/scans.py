@@ -16,7 +16,7 @@ import pytest
 
 from mrikit.axes import KINDS
 from mrikit.io import Geometry, Header, Reader, open_reader, open_writer
-from mrikit.physics.phantom import Scan
+from mrikit.physics.phantom import Simulated
 from mrikit.physics.phantom import scan as simulate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +29,7 @@ PLACED = Geometry(
 
 
 @lru_cache
-def simulated(matrix: int | tuple[int, int] = 64, coils: int = 4, slices: int = 2, seed: int = 0) -> Scan:
+def simulated(matrix: int | tuple[int, int] = 64, coils: int = 4, slices: int = 2, seed: int = 0) -> Simulated:
     """A simulated brain and its truth; shared, so not to be changed."""
     return simulate(matrix, coils=coils, slices=slices, noise=0.005, seed=seed)
 

@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Scan:
+class ScanFile:
     """A fully sampled file of k-space. slices: those that are taken. matrix: (y, x)."""
 
     name: str
@@ -52,13 +52,13 @@ class Scan:
         return {"file": Path(self.file).name, "matrix": list(self.matrix), "bytes": Path(self.file).stat().st_size}
 
 
-def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool = False, warn: Say) -> list[Scan]:
+def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool = False, warn: Say) -> list[ScanFile]:
     """The scans in `files`; slices that are not fully sampled, or empty, are named and left out, or with `strict`
     refused. slices: which to take, as `parse_slices` reads them.
 
     Raises DataError where nothing is left, UsageError where two scans have one name.
     """
-    found: list[Scan] = []
+    found: list[ScanFile] = []
     for file in files:
         with open_reader(file, "kspace") as reader:
             n_slices, _, *matrix = reader.header.shape
@@ -77,7 +77,7 @@ def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool 
                     raise DataError(flaw, hint="without --strict it is left out")
                 warn(f"{flaw}; left out, since there is no reference for it")
         if complete:
-            found.append(Scan(Path(file).name.split(".")[0], file, tuple(complete), (matrix[0], matrix[1])))
+            found.append(ScanFile(Path(file).name.split(".")[0], file, tuple(complete), (matrix[0], matrix[1])))
     if not found:
         raise DataError("none of these scans is fully sampled", hint="`mrikit phantom scan.h5` makes one that is")
     names = [scan.name for scan in found]
@@ -134,11 +134,11 @@ class Study:
     Raises UsageError where a scan to tune on is one to compare on.
     """
 
-    scans: tuple[Scan, ...]
+    scans: tuple[ScanFile, ...]
     conditions: tuple[Condition, ...]
     methods: tuple[Method, ...]
     options: Options = field(default_factory=Options)
-    apart: tuple[Scan, ...] = ()
+    apart: tuple[ScanFile, ...] = ()
     lamdas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -194,7 +194,7 @@ class Study:
                 results.put(row, output.image.astype(np.complex64), output.std)
                 yield row
 
-    def _lines(self, scan: Scan, condition: Condition) -> int | None:
+    def _lines(self, scan: ScanFile, condition: Condition) -> int | None:
         """How many lines a condition leaves; None where it chooses samples."""
         return None if condition.axis == "yx" else budget(scan.matrix["yx".index(condition.axis)], condition.accel)
 

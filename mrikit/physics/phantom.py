@@ -22,11 +22,11 @@ from mrikit.rng import generator
 FIELD_OF_VIEW = 220.0
 SLICE_SPACING = 5.0
 
-__all__ = ["Scan", "coil_maps", "noise", "noise_covariance", "phantom", "phase", "scan"]
+__all__ = ["Simulated", "coil_maps", "noise", "noise_covariance", "phantom", "phase", "scan"]
 
 
 @dataclass(frozen=True)
-class Scan:
+class Simulated:
     """A simulated scan and its truth: kspace = fft2c(maps * image) + noise."""
 
     kspace: np.ndarray  #: (slice, coil, y, x) complex64
@@ -57,7 +57,7 @@ def scan(
     noise: float = 0.01,
     anatomy: str = "brain",
     seed: int = 0,
-) -> Scan:
+) -> Simulated:
     """Simulate a scan of `slices` neighbouring slices of one object.
 
     matrix: (y, x), or one number for both.
@@ -89,7 +89,7 @@ def scan(
         rng = generator(seed, "phantom/noise", index)
         kspace[index] += _noise((n_y, n_x), coils, level, rng, covariance)
     pixel = FIELD_OF_VIEW / max(n_y, n_x)
-    return Scan(
+    return Simulated(
         kspace,
         image,
         sensitivity,
