@@ -103,10 +103,10 @@ def standardise(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray) -> Scan:
     if transposed:
         kspace, maps, mask = kspace.swapaxes(-1, -2), maps.swapaxes(-1, -2), mask[:, 0]
     sigma = noise_level(kspace, maps)
-    zero_filled = np.sum(np.conj(maps) * ifft2c(kspace), axis=0)
+    along_y = ifft2c(kspace, axes=(-2,))
+    zero_filled = np.sum(np.conj(maps) * ifft2c(along_y, axes=(-1,)), axis=0)
     scale = float(np.quantile(np.abs(zero_filled), SCALE_QUANTILE)) or 1.0
-    if mask.ndim == 1:
-        kspace = ifft2c(kspace, axes=(-2,))
+    kspace = along_y if mask.ndim == 1 else kspace
     return Scan(kspace / np.float32(scale), maps, mask, scale, sigma / scale, transposed)
 
 
