@@ -9,7 +9,7 @@ import numpy as np
 
 from mrikit.axes import require_complex, require_match
 from mrikit.cli.console import span
-from mrikit.cli.files import PIPE, check_folder
+from mrikit.cli.files import PIPE, check_folder, on_disk
 from mrikit.cli.run import Run
 
 if TYPE_CHECKING:
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 
 def run_folder(out: str) -> Path | None:
-    """`mean.run` beside `mean.nii.gz`, where a run is kept until its output is there; None for a pipe."""
-    return None if out == PIPE else Path(out).with_name(Path(out).name.split(".")[0] + ".run")
+    """`mean.nii.gz.run` beside `mean.nii.gz`, where a run is kept until its output is there; None for a pipe."""
+    if out == PIPE:
+        return None
+    file = on_disk(out)
+    return file.with_name(file.name + ".run")
 
 
 class Report:
@@ -75,7 +78,7 @@ class Report:
         calls = plan.calls * plan.n_samples
         facts: dict[str, Any] = {
             "requested_accel": accel, "achieved_accel": min(self.accels), "model": Path(self.model).name,
-            "sampler": plan.sampler, "calibrated": plan.sampler != "csgm", "samples": plan.n_samples,
+            "sampler": plan.sampler, "calibrated": plan.calibrated, "samples": plan.n_samples,
             "levels": len(plan.levels), "network_calls_per_sample": plan.calls, "sigma_y": self.sigmas,
         }  # fmt: skip
         calibration = self._calibrate()
@@ -86,7 +89,7 @@ class Report:
 
             truth = np.stack(self.truths) if self.truths else None
             posterior(self.folder, np.stack(self.means), np.stack(self.stds), truth, facts)
-        uncalibrated = "" if plan.sampler != "csgm" else ", uncalibrated"
+        uncalibrated = "" if plan.calibrated else ", uncalibrated"
         run.note(
             f"R = {span(self.accels)}, {plan.sampler}{uncalibrated}, {plan.n_samples} samples of {plan.calls} "
             f"network calls ({calls} a slice), model {facts['model']}, {run.device}, {run.seconds:.1f} s",

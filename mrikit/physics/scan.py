@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
@@ -165,7 +166,9 @@ class Slice:
     @property
     def fingerprint(self) -> int:
         """Of what was measured and the maps."""
-        return zlib.crc32(self.scan.maps.tobytes(), zlib.crc32(self.scan.kspace.tobytes()))
+        scan = self.scan
+        rest = np.array([scan.scale, scan.sigma, scan.transposed])
+        return reduce(lambda crc, array: zlib.crc32(array.tobytes(), crc), (scan.kspace, scan.maps, scan.mask, rest), 0)
 
 
 def slices(

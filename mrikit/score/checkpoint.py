@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import torch
 from mrikit.errors import CannotCreateError, DataError, UsageError
 from mrikit.io.atomic import write_whole
 from mrikit.score.moments import Moments
+
+STATES = "slice-*.safetensors"
 
 
 class Checkpoint:
@@ -77,9 +79,13 @@ class Checkpoint:
         write_whole(path, save(tensors, {"about": json.dumps(about)}))
 
     def remove(self) -> None:
-        """Take the run away: its results are in their place, or it begins anew."""
-        if self.folder is not None and self.folder.exists():
-            shutil.rmtree(self.folder)
+        """Take the run away, and nothing else: its results are in their place, or it begins anew."""
+        if self.folder is None or not self.folder.is_dir():
+            return
+        for state in self.folder.glob(STATES):
+            state.unlink()
+        with suppress(OSError):  # there is something else in it
+            self.folder.rmdir()
 
     def _path(self, number: int) -> Path | None:
         return None if self.folder is None else self.folder / f"slice-{number:04d}.safetensors"

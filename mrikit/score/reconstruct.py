@@ -66,6 +66,11 @@ class Plan:
         return self.how.levels(self.prior, self.steps)
 
     @property
+    def calibrated(self) -> bool:
+        """Whether samples spread as the posterior does, if the prior is right."""
+        return self.how.calibrated is not None and len(self.levels) >= self.how.calibrated
+
+    @property
     def calls(self) -> int:
         """How often the network is asked for one batch of samples."""
         return self.how.calls(len(self.levels))

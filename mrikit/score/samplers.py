@@ -153,11 +153,16 @@ SIGMA_MAX, SIGMA_MIN = 3.0, 0.005
 
 @dataclass(frozen=True)
 class Sampler:
-    """run: makes images of a chain and levels. n_levels: where no number is asked for. calls: of the network, for n."""
+    """run: makes images of a chain and levels. n_levels: where no number is asked for. calls: of the network, for n.
+
+    calibrated: the fewest levels for which the std is right to 10 % where the prior is a Gaussian (tests/score), None
+    where it never is.
+    """
 
     run: Callable[[Chain, Levels], Tensor]
     n_levels: int
     calls: Callable[[int], int]
+    calibrated: int | None = None
 
     def levels(self, prior: Prior, n: int | None = None) -> list[float]:
         """The levels to walk through, `n` of them. Raises UsageError where the sampler's number is fixed."""
@@ -169,10 +174,10 @@ class Sampler:
 
 
 SAMPLERS: dict[str, Sampler] = {
-    "pula": Sampler(pula, 100, lambda n: n + 1),
+    "pula": Sampler(pula, 100, lambda n: n + 1, calibrated=40),
     "csgm": Sampler(csgm, NCSNV2[2] - RELEASED_FIRST, lambda n: 3 * n),
-    "annealed": Sampler(annealed, 100, lambda n: 5 * n + 1),
+    "annealed": Sampler(annealed, 100, lambda n: 5 * n + 1, calibrated=100),
     "pc": Sampler(pc, 500, lambda n: 2 * n + 1),
-    "heun": Sampler(heun, 50, lambda n: 2 * n - 1),
+    "heun": Sampler(heun, 50, lambda n: 2 * n - 1, calibrated=25),
     "dds": Sampler(dds, 50, lambda n: n),
 }

@@ -20,6 +20,7 @@ from scans import PLACED, history, opened, read, save, simulated
 
 import mrikit as api
 from mrikit import weights
+from mrikit.physics.scan import prepare
 from mrikit.score.architectures import build
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def test_mean_std_and_samples_are_those_of_the_same_samples(mrikit: Mrikit, tmp_
     np.testing.assert_allclose(std, samples.std(axis=1), atol=1e-5 * np.abs(mean).max())
     expected, _ = api.langevin(simulated(MATRIX, 4, 2).kspace, 3, model="prior.safetensors", steps=4, samples=3)
     np.testing.assert_allclose(mean, expected, atol=1e-3 * np.abs(mean).max())
-    assert not (tmp_path / "mean.run").exists()
+    assert not (tmp_path / "mean.npy.run").exists()
 
 
 def test_nifti_takes_mean_and_std_and_a_part_is_not_for_the_std(mrikit: Mrikit, tmp_path: Path) -> None:
@@ -95,8 +96,8 @@ def test_people_are_told_the_network_calls(mrikit: Mrikit) -> None:
     result = mrikit(*FULL, "full.npy", "mean.npy")
 
     told = (
-        r"mrikit langevin: R = 3, pula, 3 samples of 5 network calls \(15 a slice\), model prior.safetensors, "
-        r"cpu, \d+\.\d s\n"
+        r"mrikit langevin: R = 3, pula, uncalibrated, 3 samples of 5 network calls \(15 a slice\), "
+        r"model prior.safetensors, cpu, \d+\.\d s\n"
     )
     assert re.fullmatch(told, result.stderr)
 
@@ -106,7 +107,7 @@ def test_json_has_the_facts_and_so_has_the_history(mrikit: Mrikit, tmp_path: Pat
 
     facts = {
         "requested_accel": 3.0, "achieved_accel": 3.0, "model": "prior.safetensors", "sampler": "pula",
-        "calibrated": True, "samples": 3, "levels": 4, "network_calls_per_sample": 5, "sigma_y": [0.01, 0.01],
+        "calibrated": False, "samples": 3, "levels": 4, "network_calls_per_sample": 5, "sigma_y": [0.01, 0.01],
     }  # fmt: skip
     assert {name: report[name] for name in facts} == facts
     assert history(tmp_path / "mean.npy")[-1]["facts"] == facts
@@ -191,7 +192,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(mrikit: Mrikit, tmp_pat
     line = [sys.executable, "-m", "mrikit", *words, "--save-samples", "samples.npy", "full.npy", "mean.npy"]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(line, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
-    state = tmp_path / "mean.run" / "slice-0001.safetensors"
+    state = tmp_path / "mean.npy.run" / "slice-0001.safetensors"
     while not state.exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -199,9 +200,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(mrikit: Mrikit, tmp_pat
     assert state.exists()
     assert not (tmp_path / "mean.npy").exists()
 
-    refused(mrikit(*line[3:]), 73, "mean.run: exists already", "--resume goes on", "--force")
+    refused(mrikit(*line[3:]), 73, "mean.npy.run: exists already", "--resume goes on", "--force")
     other = mrikit(*line[3:-2], "--seed", "7", "--resume", "full.npy", "mean.npy")
-    refused(other, 2, "mean.run/slice-0000.safetensors: that run had seed 0")
+    refused(other, 2, "mean.npy.run/slice-0000.safetensors: that run had seed 0")
     assert subprocess.run([*line, "--resume"], cwd=tmp_path, env=env, check=False, capture_output=True).returncode == 0
     whole = [*line[:-4], "--save-samples", "whole-samples.npy", "full.npy", "whole.npy"]
     assert subprocess.run(whole, cwd=tmp_path, env=env, check=False, capture_output=True).returncode == 0
@@ -209,14 +210,26 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(mrikit: Mrikit, tmp_pat
         np.testing.assert_array_equal(
             read(tmp_path / name), read(tmp_path / name.replace("mean", "whole").replace("samples", "whole-samples"))
         )
-    assert not (tmp_path / "mean.run").exists()
+    assert not (tmp_path / "mean.npy.run").exists()
 
 
 def test_a_state_that_is_none_is_bad_data(mrikit: Mrikit, tmp_path: Path) -> None:
-    (tmp_path / "mean.run").mkdir()
-    (tmp_path / "mean.run" / "slice-0000.safetensors").write_bytes(b"not a state")
+    (tmp_path / "mean.npy.run").mkdir()
+    (tmp_path / "mean.npy.run" / "slice-0000.safetensors").write_bytes(b"not a state")
     refused(mrikit(*FULL, "--resume", "full.npy", "mean.npy"), 65, "slice-0000.safetensors: not a state")
+    (tmp_path / "mean.npy.run" / "notes.txt").write_text("mine")
     assert mrikit(*FULL, "--force", "full.npy", "mean.npy").code == 0
+    assert [path.name for path in (tmp_path / "mean.npy.run").iterdir()] == ["notes.txt"]
+
+
+def test_a_scan_that_changed_its_scale_alone_is_another_scan(tmp_path: Path) -> None:
+    kspace = simulated(MATRIX, 4, 2).kspace[0]
+    assert prepare(kspace).fingerprint != prepare(2 * kspace).fingerprint
+
+
+def test_that_there_is_no_run_to_go_on_with_is_said(mrikit: Mrikit) -> None:
+    result = mrikit(*FULL, "--resume", "full.npy", "mean.npy")
+    assert (result.code, "mean.npy.run: nothing to go on with, so this run begins" in result.stderr) == (0, True)
 
 
 # what cannot be
@@ -260,8 +273,10 @@ def test_a_chain_that_diverges_is_exit_1_with_its_place_and_no_image(mrikit: Mri
 
 
 def test_one_sample_has_no_standard_deviation(mrikit: Mrikit, tmp_path: Path) -> None:
-    refused(mrikit(*FULL, "--samples", "1", "--std", "std.npy", "full.npy", "mean.npy"), 2, "--std", "--samples 2")
-    assert not (tmp_path / "mean.run").exists()
+    save(tmp_path / "truth.npy", simulated(MATRIX, 4, 2).image, "image")
+    for option, file in (("--std", "std.npy"), ("--reference", "truth.npy")):
+        refused(mrikit(*FULL, "--samples", "1", option, file, "full.npy", "mean.npy"), 2, option, "--samples 2")
+    assert not (tmp_path / "mean.npy.run").exists()
 
 
 # score-train

@@ -155,6 +155,19 @@ def test_what_the_other_samplers_make_of_a_gaussian(posterior, name, measured, f
         assert abs(off.mean()) < 0.05 * exact
 
 
+@pytest.mark.parametrize("name", list(SAMPLERS))
+def test_samplers_are_called_calibrated_from_as_many_levels_as_they_are_right_with(posterior, name):
+    """Within 10 %, and what chance adds in one image; pc, as dds, is far too sure of what it measured."""
+    sampler = SAMPLERS[name]
+    if sampler.calibrated:
+        images = sampler.run(chain(posterior, PRIOR), sampler.levels(PRIOR, sampler.calibrated))
+        for off, exact in zip(parts(posterior, images)[0], EXACT, strict=True):
+            assert off.std() / exact == pytest.approx(1, abs=0.1 + 2 / math.sqrt(2 * off.size))
+    elif name != "csgm":
+        measured, _ = parts(posterior, run(name, posterior, PRIOR))[0]
+        assert measured.std() / EXACT[0] < 0.25
+
+
 @pytest.mark.parametrize(("ratio", "inflation"), [(1.148, 2.347), (0.5, 1.333), (0.1, 1.053)])
 def test_the_law_of_unadjusted_langevin_steps(ratio, inflation):
     """Of steps eta at one level the stationary variance is v / (1 - eta / (2 v)), here before the Tweedie step."""

@@ -38,13 +38,15 @@ def langevin(
     model: params.Model = "score-small",
     sampler: Annotated[
         Literal["pula", "csgm", "annealed", "pc", "heun", "dds"],
-        typer.Option(metavar="NAME", help="pula, annealed, pc, heun, dds, or csgm, which is not calibrated."),
+        typer.Option(metavar="NAME", help="pula, annealed, heun; or pc, dds and csgm, whose spread is no posterior's."),
     ] = "pula",
     samples: Annotated[int, typer.Option(metavar="K", help="Samples of each slice.", min=1)] = 8,
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Noise levels; 100 for pula and annealed, 500 for pc, 50 for heun and dds.", min=2, show_default=False
+            help="Noise levels; 100 for pula and annealed, 500 for pc, 50 for heun and dds. Few make the spread wrong.",
+            min=2,
+            show_default=False,
         ),
     ] = None,
     sigma_y: Annotated[
@@ -71,7 +73,7 @@ def langevin(
             metavar="N", help="Save the run after every N samples, not after a batch.", min=1, show_default=False
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from OUT's .run folder, exactly.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from OUT.run, exactly.")] = False,
 ) -> None:
     """Sample the posterior of a scan with a score prior: OUT is the mean.
 
@@ -79,12 +81,14 @@ def langevin(
     say what is there. --std is sqrt(mean |x_i - mean|^2), in the units of the scan, as OUT is. The mean of K samples is
     10 log10(1 + 1/K) dB worse than the posterior's own, 0.5 dB for 8. Samples depend on --seed and their numbers alone.
 
-    The default sampler takes preconditioned Langevin steps with the exact likelihood; csgm is the rule released with
-    arXiv 2108.01368, whose spread is no posterior's. A run that was cut off has lost no batch of samples, of
-    --chunk or --every: its .run folder is there until OUT is. --accel, --mask and --maps are those of flat-recon.
+    The default sampler takes preconditioned Langevin steps with the exact likelihood. pc, dds and csgm, the rule
+    released with arXiv 2108.01368, make images and no spread that could be trusted, nor do the others with too few
+    levels: the report says `uncalibrated`. A run that was cut off has lost no batch of samples, of --chunk or --every:
+    the folder OUT.run is there until OUT is. --accel, --mask and --maps are those of flat-recon.
     """
-    if std is not None and samples < 2:
-        raise UsageError("--std: one sample has no standard deviation", hint="--samples 2 or more")
+    for option, given in (("--std", std), ("--reference", reference)):
+        if given is not None and samples < 2:
+            raise UsageError(f"{option}: one sample has no standard deviation", hint="--samples 2 or more")
 
     from mrikit.cli.posterior import Report, run_folder
     from mrikit.physics.retrospective import Sampling
@@ -96,9 +100,10 @@ def langevin(
     plan = Plan(prior, sampler, samples, steps, sigma_y, run.seed, run.chunk, every, run.device)
     how = Sampling(accel, mask_kind, acs, axis, run.seed)
     told = Report(run, plan, report, reference, model)
-    checkpoint = Checkpoint(
-        run_folder(out), told.terms(keeps=save_samples is not None), resume=resume, force=run.settings.force
-    )
+    folder = run_folder(out)
+    if resume and (folder is None or not folder.exists()):
+        run.say(f"{folder or 'a pipe'}: nothing to go on with, so this run begins")
+    checkpoint = Checkpoint(folder, told.terms(keeps=save_samples is not None), resume=resume, force=run.settings.force)
 
     def one_slice(kspace: Any, mask: Any, maps: Any, truth: Any) -> tuple[Any, ...]:
         piece = prepare(kspace, mask, maps, how, method="langevin")
