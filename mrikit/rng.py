@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 
 N_RESAMPLES = 2000
+FEW = 20  # values, of which resampling makes intervals that are too short
 
 
 def generator(seed: int, name: str, *items: int) -> np.random.Generator:
@@ -19,11 +20,19 @@ def generator(seed: int, name: str, *items: int) -> np.random.Generator:
     return np.random.default_rng([seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32(name.encode()), *items])
 
 
-def bootstrap(values: np.ndarray, name: str) -> tuple[float, float]:
-    """95 % interval of the mean of `values` `(n,)`, by resampling with the stream `name`.
+def interval(values: np.ndarray, name: str) -> tuple[float, float] | None:
+    """95 % interval of the mean of `values` `(n,)`, by resampling with the stream `name`; None of less than three.
 
-    Efron 1979, doi:10.1214/aos/1176344552.
+    Efron 1979, doi:10.1214/aos/1176344552; of fewer than 20 values it is Student's. Two say next to nothing.
     """
-    index = generator(0, name).integers(len(values), size=(N_RESAMPLES, len(values)))
+    n = len(values)
+    if n < 3:
+        return None
+    if n < FEW:
+        from scipy.special import stdtrit
+
+        mean, error = float(values.mean()), float(values.std(ddof=1)) / n**0.5
+        return mean - stdtrit(n - 1, 0.975) * error, mean + stdtrit(n - 1, 0.975) * error
+    index = generator(0, name).integers(len(values), size=(N_RESAMPLES, n))
     low, high = np.quantile(values[index].mean(axis=1), (0.025, 0.975))
     return float(low), float(high)

@@ -82,7 +82,7 @@ def _charts(rows: list[Row]) -> str:
         if figure is not None:
             svg = rendered(figure, "svg").decode()
             sections.append(f'<section><h2>{heading}</h2><div class="chart">{svg[svg.index("<svg") :]}</div></section>')
-    note = "<p>Means over scans with 95 % bootstrap intervals; over slices where there is one scan.</p>"
+    note = "<p>Means over scans, of three or more with 95 % intervals; over slices where there is one scan.</p>"
     return "\n".join([*sections, note])
 
 

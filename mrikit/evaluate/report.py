@@ -102,7 +102,9 @@ def policy_table(facts: dict[str, Any]) -> str:
         ]
         for name, one in found.items():
             numbers = [one["mean"], one["std"], *one["interval"], *(one["flow_ahead"] if ahead else [])]
-            lines.append(f"{name:{width}}" + "".join(f"{number:9.4f}" for number in numbers))
+            lines.append(
+                f"{name:{width}}" + "".join("        -" if number is None else f"{number:9.4f}" for number in numbers)
+            )
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -113,7 +115,8 @@ def scores(levels: Sequence[dict[str, Any]]) -> Figure:
     for axis, level in zip(figure.subplots(1, len(levels), squeeze=False)[0], levels, strict=True):
         found = level["policies"]
         means = np.array([one["mean"] for one in found.values()])
-        low, high = np.array([one["interval"] for one in found.values()]).T
+        ends = [[one["mean"] if end is None else end for end in one["interval"]] for one in found.values()]
+        low, high = np.array(ends).T
         colours = [COLOURS[1] if name == "flow" else COLOURS[0] for name in found]
         axis.bar(range(len(found)), means, yerr=[means - low, high - means], color=colours, capsize=3)
         margin = 0.2 * (high.max() - low.min()) + 1e-6

@@ -9,14 +9,14 @@ import numpy as np
 
 from mrikit.evaluate.methods import FAMILIES
 from mrikit.evaluate.results import Condition, Row
-from mrikit.rng import bootstrap
+from mrikit.rng import interval
 
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean of `n` scores, all slices of all scans, and its 95 % interval, None for one score.
+    """The mean of `n` scores, all slices of all scans, and its 95 % interval, None of one scan or two.
 
-    Slices of a scan resemble each other, so scans are resampled; slices where there is one scan.
+    Slices of a scan resemble each other, so scans are what varies; slices where there is one scan.
     """
 
     value: float
@@ -32,8 +32,7 @@ def mean(rows: Sequence[Row], score: str) -> Mean:
     scans = [np.array(values) for values in by_scan.values()]
     # Every scan counts alike, however many slices it has.
     units = np.array([values.mean() for values in scans]) if len(scans) > 1 else scans[0]
-    interval = bootstrap(units, "evaluate/bootstrap") if len(units) > 1 else None
-    return Mean(float(units.mean()), interval, len(rows))
+    return Mean(float(units.mean()), interval(units, "evaluate/bootstrap"), len(rows))
 
 
 def methods(rows: Sequence[Row]) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 
 from mrikit.errors import ResultError
 from mrikit.policy.task import Item, Policy, Task
-from mrikit.rng import bootstrap, generator
+from mrikit.rng import generator, interval
 
 N_SEEDS = 5
 
@@ -34,20 +34,20 @@ class Result:
         return float(self.scores.mean(axis=1).std(ddof=1)) if len(self.scores) > 1 else 0.0
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the mean, were other images drawn."""
-        return bootstrap(self.scores.mean(axis=0), "policy/bootstrap")
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the mean, were other images drawn; None of one image or two."""
+        return interval(self.scores.mean(axis=0), "policy/bootstrap")
 
-    def gain(self, other: Result) -> tuple[float, float, float]:
-        """How much higher the mean is than that of `other` on the same images, and the 95 % interval of that."""
+    def gain(self, other: Result) -> tuple[float, float | None, float | None]:
+        """How much higher the mean is than that of `other` on the same images, and the 95 % `interval` of that."""
         difference = self.scores.mean(axis=0) - other.scores.mean(axis=0)
-        return float(difference.mean()), *bootstrap(difference, "policy/bootstrap")
+        return float(difference.mean()), *(interval(difference, "policy/bootstrap") or (None, None))
 
     def to_json(self) -> dict[str, Any]:
         return {
             "mean": self.mean,
             "std": self.std,
-            "interval": list(self.interval),
+            "interval": list(self.interval or (None, None)),
             "seeds": self.scores.mean(axis=1).tolist(),
             "places": self.places.tolist(),
         }

@@ -13,7 +13,7 @@ from mrikit.evaluate.metrics import metrics
 from mrikit.evaluate.panels import ERROR_WINDOW, detail, panel
 from mrikit.evaluate.results import Condition, Results, Row
 from mrikit.evaluate.summary import mean, table
-from mrikit.rng import bootstrap
+from mrikit.rng import interval
 
 
 def row(scan: str, number: int, accel: float, method: str, psnr: float | None, kind: str = "random", **more) -> Row:
@@ -37,9 +37,9 @@ def test_a_mean_is_over_scans_that_count_alike_and_its_interval_over_scans() -> 
     found = mean(rows, "psnr_masked")
 
     assert (found.value, found.n) == (36.0, 4)
-    assert found.interval == bootstrap(np.array([32.0, 40.0]), "evaluate/bootstrap")
+    assert found.interval is None  # of two scans
     of_one_scan = mean(rows[:3], "psnr_masked")
-    assert of_one_scan.interval == bootstrap(np.array([30.0, 32.0, 34.0]), "evaluate/bootstrap")
+    assert of_one_scan.interval == interval(np.array([30.0, 32.0, 34.0]), "evaluate/bootstrap")
     assert mean(rows[3:], "psnr_masked").interval is None
 
 
@@ -69,8 +69,10 @@ def test_a_column_a_mask_a_line_a_method_with_intervals() -> None:
     zero_filled, flat = top[1].containers
     np.testing.assert_allclose(zero_filled.lines[0].get_ydata(), [24.0, 22.0])
     np.testing.assert_allclose(flat.lines[0].get_ydata(), [29.0, 27.0])
-    low, high = bootstrap(np.array([28.0, 30.0]), "evaluate/bootstrap")
-    np.testing.assert_allclose(flat.lines[2][0].get_segments()[0][:, 1], [low, high])
+    np.testing.assert_allclose(flat.lines[2][0].get_segments()[0][:, 1], [29.0, 29.0])  # of two scans no interval
+    third = against_acceleration([*ROWS, row("c", 0, 2, "flat", 33.0)]).axes[1].containers[1]
+    ends = interval(np.array([28.0, 30.0, 33.0]), "evaluate/bootstrap")
+    np.testing.assert_allclose(third.lines[2][0].get_segments()[0][:, 1], ends)
     assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == ["2", "4", "8"]
     assert [axis.get_ylabel() for axis in figure.axes[::2]] == ["PSNR in the object (dB)", "SSIM"]
 

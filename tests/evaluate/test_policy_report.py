@@ -42,6 +42,11 @@ def test_the_table_has_a_part_a_level_and_a_row_a_policy():
     assert lines[0] == "R = 4: 8 of 32, own, 3 images, 5 seeds: SSIM"
     assert lines[2].split() == ["random", "0.5000", "0.0100", "0.4000", "0.6000", "0.1250", "0.0500", "0.2000"]
     assert (lines[4], lines[5]) == ("", "25 %: 8 of 32, own, 3 images, 5 seeds: SSIM")
+    of_two = json.loads(json.dumps(LINES))
+    of_two["policies"]["random"] |= {"interval": [None, None], "flow_ahead": [0.125, None, None]}
+    lines = policy_table({"seeds": 5, "levels": [of_two]}).splitlines()
+    assert lines[2].split() == ["random", "0.5000", "0.0100", "-", "-", "0.1250", "-", "-"]
+    scores([of_two])
     alone = level([32], names=("random",), accel=4.0)
     assert "flow" not in policy_table({"seeds": 5, "levels": [alone]})
 

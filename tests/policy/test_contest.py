@@ -129,8 +129,8 @@ def test_every_policy_is_compared_with_the_budget_of_every_acceleration(heads, t
         assert list(found) == [*names, own]
         for one in found.values():
             assert sum(one["places"]) == pytest.approx(level["kept"], abs=1e-5)
-            assert one["interval"][0] <= one["mean"] <= one["interval"][1]
-        assert found["flow"]["mean"] == found[own]["mean"] and found["flow"]["flow_ahead"] == [0, 0, 0]
+            assert one["interval"] == [None, None]  # of two images
+        assert found["flow"]["mean"] == found[own]["mean"] and found["flow"]["flow_ahead"] == [0, None, None]
         assert len(found["random"]["seeds"]) == 2 and len(found["greedy"]["seeds"]) == 1
         assert found["greedy"]["mean"] == max(one["mean"] for one in found.values())
         ahead = found["flow"]["mean"] - found["random"]["mean"]
