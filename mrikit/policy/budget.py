@@ -77,4 +77,4 @@ def pixels(n: int, rate: float) -> Budget:
 def rescale(p: Tensor, rho: float) -> Tensor:
     """Probabilities whose mean is rho: lowered by a factor, or their complements are."""
     mean = p.mean()
-    return p * rho / mean if mean > rho else 1 - (1 - p) * (1 - rho) / (1 - mean)
+    return p * rho / mean if mean > rho else 1 - (1 - p) * (1 - rho) / (1 - mean).clamp_min(torch.finfo(p.dtype).tiny)

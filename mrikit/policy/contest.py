@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from mrikit import weights
+from mrikit.axes import describe
 from mrikit.errors import CannotCreateError, UsageError
 from mrikit.policy.architectures import load_policy
 from mrikit.policy.compare import N_SEEDS, Result, compare
@@ -24,8 +25,9 @@ from mrikit.policy.rivals.fixed import centre_only, half, population_energy, ran
 from mrikit.policy.rivals.greedy import Greedy
 from mrikit.policy.rivals.loupe import Loupe
 from mrikit.policy.subject import Lesson, PictureSubject, ScanSubject, Subject
-from mrikit.policy.task import Policy
+from mrikit.policy.task import Item, Policy
 from mrikit.score.reconstruct import DEFAULT_MODEL, Plan, load_prior
+from mrikit.train.collect import listed, opened
 from mrikit.train.loop import Recipe
 from mrikit.train.run import Watcher
 
@@ -46,12 +48,14 @@ N_ENERGY = 32  # batches whose mean energy is ranked by
 
 @dataclass(frozen=True)
 class Contest:
-    """names: some of `NAMES`, or weights of further flow policies. limit: images to score on, at most.
+    """names: some of `NAMES`, or weights of further flow policies; by default those of `QUICK` that the data allow.
+
+    limit: images to score on, at most.
 
     recipe: how LOUPE, DPS and A-DPS are trained. prior: the score prior on whose samples ADS decides.
     """
 
-    names: Sequence[str] = QUICK
+    names: Sequence[str] | None = None
     recipe: Recipe = field(default_factory=lambda: Recipe(500))
     n_seeds: int = N_SEEDS
     limit: int = 64
@@ -61,7 +65,7 @@ class Contest:
     watcher: Watcher = field(default_factory=Watcher)
 
     def __post_init__(self) -> None:
-        for name in self.names:
+        for name in self.names or ():
             if name not in NAMES and not name.endswith(".safetensors"):
                 raise UsageError(f"there is no policy {name!r}", hint=f"there are {', '.join(NAMES)}, and weights")
 
@@ -75,8 +79,11 @@ class Contest:
         cache = folder.parent / "mvue"
         items = [item.to(self.device) for item in subject.trials(self.limit, cache, self.watcher.say)]
         budget = items[0].budget
+        names = self.names or [n for n in QUICK if not (isinstance(items[0], Pictures) and n in OF_LINES)]
+        for name in (model, *(n for n in names if n not in NAMES)):
+            require_fit(name, load_policy(name), items[0])
         lesson = learned.lesson(self.recipe.seed, self.device, cache, self.watcher)
-        policies = {name: self._policy(name, flow, budget.n, lesson, terms, folder / name) for name in self.names}
+        policies = {name: self._policy(name, flow, budget.n, lesson, terms, folder / name) for name in names}
         found = compare(flow.task, policies, items, self.n_seeds, steady=STEADY, report=self._report)
         return {
             "policy": Path(model).name,
@@ -125,6 +132,18 @@ def told(result: Result, flow: Result | None) -> dict[str, Any]:
     return result.to_json() | ({"flow_ahead": list(flow.gain(result))} if flow else {})
 
 
+def require_fit(name: str, policy: FlowPolicy, item: Item) -> None:
+    """Raise UsageError where `policy` cannot choose what to measure of `item`."""
+    task = policy.task
+    if isinstance(item, Pictures) != isinstance(task, ImageTask):
+        what = "pixels of images" if isinstance(task, ImageTask) else "lines of scans"
+        raise UsageError(f"{name}: this policy chooses the {what}, of which these data are none")
+    if isinstance(item, Pictures) and isinstance(task, ImageTask):
+        wanted, found = (task.config.n_channels, task.config.n_y, task.config.n_x), item.images.shape[1:]
+        if wanted != found:
+            raise UsageError(f"{name}: for images of {describe(wanted)} (channel, y, x), these are {describe(found)}")
+
+
 def metric(flow: FlowPolicy) -> str:
     """What the task model of a policy scores; higher is better."""
     if not isinstance(flow.task, ImageTask):
@@ -143,7 +162,12 @@ def subjects(
     if isinstance(task, ImageTask):
         config = task.config
         both = PictureSubject(
-            files, (level, level), config.n_y, classify=config.n_classes > 0, whole=bool(train), loss=config.loss
+            files,
+            (level, level),
+            config.n_y if config.n_y == config.n_x else None,
+            classify=config.n_classes > 0,
+            whole=bool(train),
+            loss=config.loss,
         )
         return both, replace(both, files=train or files)
     scans = ScanSubject(files, (level,), flow.velocity.config.n, coils=(coils,), simulated=0.0)
@@ -158,14 +182,14 @@ def policy_compare(
     accels: Sequence[float] | None = None,
     rates: Sequence[float] | None = None,
     train: Sequence[Path] = (),
-    coils: int = 1,
+    coils: int | None = None,
     contest: Contest | None = None,
 ) -> dict[str, Any]:
     """Every policy under one frozen task model, with one budget, on the same data, at every acceleration or rate.
 
     policy: the flow policy, whose task model all are scored by; by default, for every acceleration, the default policy
-    that was trained nearest to it. train: what rivals learn from, see `subjects`. `folder` keeps the states of their
-    runs. What is returned is as JSON has it.
+    that was trained nearest to it, for `coils`, by default those of the first k-space in `files`. train: what rivals
+    learn from, see `subjects`. `folder` keeps the states of their runs. What is returned is as JSON has it.
 
     Raises CannotCreateError where the folder is there and no run is to be resumed, UsageError where a policy cannot be
     compared on such data.
@@ -174,9 +198,11 @@ def policy_compare(
     if folder.exists() and not how.resume:
         raise CannotCreateError(f"{folder}: exists already", hint="--resume goes on with it, or give another folder")
     pictures = policy is not None and isinstance(load_policy(policy).task, ImageTask)
-    require_meaning(pictures, accels, rates, how.names)
+    require_meaning(pictures, accels, rates, how.names or ())
+    if coils is None:
+        coils = 1 if pictures else measured_coils(files)
     what, asked = ("rate", rates) if pictures else ("accel", accels)
-    levels = asked or (trained_for(policy, what) if policy else ACCELS)
+    levels = dict.fromkeys(asked or (trained_for(policy, what) if policy else ACCELS))
     found = []
     for level in levels:
         model = policy or suited(level, coils)
@@ -184,6 +210,15 @@ def policy_compare(
         how.watcher.say(f"{what} {level:g}, policy {Path(model).name}")
         found.append({what: level, **how.hold(model, here, there, folder / f"{what}-{level:g}")})
     return {"seeds": how.n_seeds, "levels": found}
+
+
+def measured_coils(files: Sequence[Path]) -> int:
+    """Coils of the first k-space among the files and folders `files`; 1 where all are images."""
+    for file in (each for path in files for each in listed(path)):
+        with opened(file) as reader:
+            if reader.header.kind == "kspace":
+                return reader.header.shape[1]
+    return 1
 
 
 def require_meaning(

@@ -26,12 +26,16 @@ def draw(logits: Tensor, budget: Budget) -> Tensor:
 def relaxed_draw(logits: Tensor, budget: Budget, temperature: float) -> Tensor:
     """`draw`, with the gradient of one softmax a place, each without those that were taken before.
 
-    Huijben 2020, Deep probabilistic subsampling, section 3: the rank of a place says from which softmaxes it is out.
+    Huijben 2020, Deep probabilistic subsampling, section 3. In order of rank, the place j is in the softmaxes of turns
+    0 to min(j, K - 1), so they sum to exp(s_j) sum_k 1 / Z_k, where Z_k is the sum of exp(s) from place k on.
     """
     scores = perturbed(logits)
-    free = ~budget.low.to(logits.device)
-    ranks = scores.detach().masked_fill(~free, -torch.inf).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-    turn = torch.arange(budget.chosen, device=logits.device)[:, None]
-    out = (ranks[:, None] < turn) | ~free  # (batch, turn, n)
-    soft = torch.softmax((scores[:, None] / temperature).masked_fill(out, -torch.inf), dim=2).sum(dim=1)
-    return straight_through(top_k(scores, budget), torch.where(free, soft, 1.0))
+    low, k = budget.low.to(logits.device), budget.chosen
+    order = scores.detach().masked_fill(low, -torch.inf).argsort(dim=1, descending=True, stable=True)
+    order = order[:, : budget.n - budget.n_low]
+    ranked = scores.gather(1, order) / temperature
+    left = ranked.flip(1).logcumsumexp(dim=1).flip(1)
+    shares = (-left[:, :k]).logcumsumexp(dim=1)
+    turns = torch.arange(ranked.shape[1], device=logits.device).clamp_max(k - 1)
+    soft = torch.ones_like(scores).scatter(1, order, (ranked + shares[:, turns]).exp())
+    return straight_through(top_k(scores, budget), soft)

@@ -234,6 +234,8 @@ def objective(
     usual = PICTURES.get(kind)
     if usual and target == "half":
         raise UsageError(f"--target half has no meaning for --task {kind}", hint="it is for the lines of a scan")
+    if target == "softmax" and gamma is not None:
+        raise UsageError("--gamma has no meaning for --target softmax")
     steepness, power = gate or (usual.gate if usual else (20.0, 2.0))
     sharpness = gamma if gamma is not None else usual.gamma if usual else 4.0
     draws = 1 if usual else DRAWS

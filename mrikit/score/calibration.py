@@ -41,7 +41,7 @@ def calibrate(truth: np.ndarray, mean: np.ndarray, std: np.ndarray, n_samples: i
 
     Voxels of no spread, outside the maps, do not count. std is taken as `Moments` makes it; that it is smaller than the
     posterior's, and that the mean of few samples errs, is allowed for: with K samples an exact sampler has
-    |truth - mean|^2 / std^2 = (K + 1) / (K - 1) on average, by which the std is corrected, and then
+    <|truth - mean|^2> / <std^2> = (K + 1) / (K - 1), by which the std is corrected, and then
     P(|truth - mean| < k std) = 1 - (1 + k^2 / (K - 1))^(1 - K), which goes to 1 - exp(-k^2).
 
     Raises DataError where shapes differ, the truth is not complex or there are fewer than two samples.

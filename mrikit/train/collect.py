@@ -126,11 +126,16 @@ def listed(path: Path) -> list[Path]:
 
 def read(file: Path, cache: Path, say: Say) -> Volume | KspaceFile:
     """What is learned from one file: the k-space, where it holds both."""
+    with opened(file) as reader:
+        return read_images(file, reader) if reader.header.kind == "image" else kspace_file(file, reader, cache, say)
+
+
+def opened(file: Path) -> Reader:
+    """The k-space in one file, or else its images."""
     where = locate(file)
     # A pipe cannot be read again and again, and NIfTI has no place for coils.
     images_alone = where.format == "nifti" or not where.files or is_pipe(where.files[0])
-    with open_reader(file, "image" if images_alone else ("kspace", "image")) as reader:
-        return read_images(file, reader) if reader.header.kind == "image" else kspace_file(file, reader, cache, say)
+    return open_reader(file, "image" if images_alone else ("kspace", "image"))
 
 
 def read_images(file: Path, reader: Reader) -> Volume:

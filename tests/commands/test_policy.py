@@ -147,6 +147,8 @@ def test_pixels_are_learned_from_photographs(tmp_path: Path, mrikit: Mrikit) -> 
         (["--task", "image", "--rate", "0", "heads.npy"], 2, "a sampling rate is above 0 and 1 at most, not 0.0"),
         (["--task", "image", "--rate", "0.5,1.5", "heads.npy"], 2, "a sampling rate is above 0 and 1 at most, not 1.5"),
         (["--task", "image", "--rate", "0.5,0.1", "heads.npy"], 2, "--rate 0.5,0.1: expected the lower end first"),
+        (["--target", "softmax", "--gamma", "2", "heads.npy"], 2, "--gamma has no meaning for --target softmax"),
+        (["--config", "modl", "--task-model", "flat-small", "heads.npy"], 2, "--config has no meaning with --task-mod"),
         (["--task", "image", "--target", "half", "heads.npy"], 2, "--target half has no meaning for --task image"),
         (["--task", "digits-classify", "heads.npy"], 65, "these images have no labels"),
         (["--task", "image", "empty"], 66, "empty: no images in this folder"),

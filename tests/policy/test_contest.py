@@ -1,5 +1,8 @@
 """The contest: what is compared on, who learns from what, and ADS on the samples of a prior in closed form."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from scans import save, simulated
 from mrikit.errors import CannotCreateError, UsageError
 from mrikit.physics.fourier import fft2c, ifft2c
 from mrikit.policy.budget import Budget, lines
-from mrikit.policy.contest import Contest, policy_compare
+from mrikit.policy.contest import Contest, measured_coils, policy_compare
 from mrikit.policy.gate import top_k
 from mrikit.policy.mri import Slices
 from mrikit.policy.rivals.ads import Ads
@@ -173,3 +176,35 @@ def test_pixels_are_compared_on_the_last_pictures(tmp_path):
             policy_compare(files, tmp_path / "other", policy=own, contest=contest(names=names), **more)
     with pytest.raises(UsageError, match="no policy 'best'"):
         contest(names=["best"])
+
+
+def test_a_policy_for_other_data_is_refused_and_what_knows_lines_is_left_out_for_pictures(heads, tmp_path):
+    rng = np.random.default_rng(0)
+    for name, shape in (("wide", (20, 8, 12)), ("tall", (20, 12, 8)), ("colour", (20, 8, 12, 3))):
+        np.save(tmp_path / f"{name}.npy", rng.random(shape))
+    wide = [tmp_path / "wide.npy"]
+    pixels, lines = str(tmp_path / "pixels.safetensors"), str(heads / "own.safetensors")
+    policy_train(
+        replace(subject("image", wide, rates=(0.2, 0.2)), side=None, batch=8), Job(Path(pixels)), recipe=SHORT,
+        task_steps=2,
+    )  # fmt: skip
+    (level,) = policy_compare(wide, tmp_path / "out", policy=pixels, contest=contest())["levels"]
+    assert list(level["policies"]) == ["random", "energy", "loupe", "dps", "flow"]
+    for file, names, policy, says in (
+        ("tall", None, pixels, "for images of 1 x 8 x 12 .* these are 1 x 12 x 8"),
+        ("colour", None, pixels, "for images of 1 x 8 x 12 .* these are 3 x 8 x 12"),
+        ("wide", ["random", lines], pixels, "chooses the lines of scans, of which these data are none"),
+        ("wide", ["random", pixels], lines, "chooses the pixels of images, of which these data are none"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            policy_compare([tmp_path / f"{file}.npy"], tmp_path / "other", policy=policy, contest=contest(names=names))
+
+
+def test_the_default_policy_is_for_the_coils_of_the_scans(tmp_path):
+    scan = simulated(48, 4, 1)
+    save(tmp_path / "scan.npy", scan.kspace, "kspace")
+    np.save(tmp_path / "image.npy", np.abs(scan.image))
+    assert measured_coils([tmp_path / "image.npy"]) == 1
+    assert measured_coils([tmp_path]) == 4
+    facts = policy_compare([tmp_path / "scan.npy"], tmp_path / "out", accels=(4,), contest=contest(names=["centre"]))
+    assert facts["levels"][0]["policy"] == "policy-128-array"

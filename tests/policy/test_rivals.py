@@ -69,6 +69,7 @@ def test_rescaled_probabilities_have_the_mean_of_the_budget(rho):
     p = rescale(torch.rand(200), rho)
     assert float(p.mean()) == pytest.approx(rho, rel=1e-5)
     assert p.min() >= 0 and p.max() <= 1
+    assert torch.equal(rescale(torch.ones(4), 1.0), torch.ones(4))
 
 
 def test_loupe_learns_on_soft_masks_of_the_budget_on_average_and_is_used_on_exact_ones():

@@ -10,8 +10,6 @@ import typer
 from mrikit.cli import params, types
 from mrikit.cli.runner import Run, command
 
-DEFAULT = "centre,half,random,variable-density,energy,loupe,dps,flow"
-
 
 @command(
     examples=[
@@ -56,9 +54,14 @@ def policy_compare(
         ),
     ] = None,
     policies: Annotated[
-        str,
-        typer.Option(metavar="NAME,...", help="Also adps, greedy, ads, which take long, and weights of other flows."),
-    ] = DEFAULT,
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="centre, half, random, variable-density, energy, loupe, dps and flow, of pictures those that know "
+            "pixels. Also adps, greedy, ads, which take long, and weights of other flows.",
+            show_default=False,
+        ),
+    ] = None,
     train: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,8 +72,14 @@ def policy_compare(
         ),
     ] = None,
     coils: Annotated[
-        int, typer.Option(help="Receiver coils of scans that are simulated, and of the default policy.", min=1, max=128)
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Receiver coils of scans that are simulated, and of the default policy; those of DATA, or 1.",
+            min=1,
+            max=128,
+            show_default=False,
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Seeds of policies that draw.", min=2)] = 5,
     limit: Annotated[int, typer.Option(help="Images to score on, at most, evenly from DATA.", min=1)] = 64,
     steps: Annotated[int, typer.Option(help="Training steps of LOUPE, DPS and A-DPS.", min=1)] = 500,
@@ -96,9 +105,15 @@ def policy_compare(
 
     with run.progress(None) as bar:
         contest = Contest(
-            policies.split(","), Recipe(steps, seed=run.seed, learning_rate=learning_rate, warm_up=20), seeds, limit,
-            prior, run.device, resume, Watcher(bar.report, run.warn, run.say),
-        )  # fmt: skip
+            policies.split(",") if policies else None,
+            Recipe(steps, seed=run.seed, learning_rate=learning_rate, warm_up=20),
+            seeds,
+            limit,
+            prior,
+            run.device,
+            resume,
+            Watcher(bar.report, run.warn, run.say),
+        )
         facts = policy_compare(
             [Path(f) for f in data],
             Path(out),

@@ -10,6 +10,7 @@ import typer
 from mrikit.cli import params, types
 from mrikit.cli.runner import Run, command
 from mrikit.cli.training import every, training
+from mrikit.errors import UsageError
 
 
 @command(
@@ -109,13 +110,16 @@ def policy_train(
     First a task model is trained on random masks and frozen: a MoDL that reconstructs, or for pictures a U-Net and a
     classifier. Then a flow learns to lead from noise to masks, by what the task model sees of the low frequencies, or
     of a first random sample; it minimises the task's loss through a soft mask and, of pictures, its own to target
-    masks as well. Budgets are exact: round(N / accel) lines, the low-frequency band of 8 % up to R = 6, else 4 %,
-    included.
+    masks as well. Budgets are exact: round(N / accel) lines, the low-frequency band, 8 % up to R = 6, else 4 %,
+    but no less than 8 lines or half of the budget, included.
 
     Of pictures the first 80 % are learned from, and `policy compare` takes the last tenth. POLICY.run beside the
     weights keeps the state of the run, loss.jsonl and loss.png, its folder task those of the task model. Ctrl-C,
     SIGTERM and SIGUSR1 end the run after its step with exit code 75; --resume goes on exactly there.
     """
+    if config and task_model:
+        raise UsageError("--config has no meaning with --task-model, which has its own", hint="give one of them")
+
     from mrikit.policy.subject import objective, subject
     from mrikit.policy.training import policy_train
     from mrikit.train.loop import Recipe
