@@ -20,6 +20,8 @@ from mrikit.io.facts import write_facts
 
 FORMAT = 1
 TERMS = "study.json"
+#: what a folder of results holds
+FILES, FOLDERS = (TERMS, "results.csv", "results.json"), ("cells", "figures", "tune")
 
 
 @dataclass(frozen=True, order=True)
@@ -117,7 +119,7 @@ class Results:
             if not force or not (folder / TERMS).exists():  # never remove what is not ours
                 hint = "--resume goes on with it, --force begins anew" if (folder / TERMS).exists() else None
                 raise CannotCreateError(f"{folder}: exists already", hint=hint or "name a new folder")
-            shutil.rmtree(folder)
+            _remove(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -211,6 +213,14 @@ class Results:
         with open_writer(path, header, force=True) as writer:
             writer.write(np.ascontiguousarray(image))
             writer.finish()
+
+
+def _remove(folder: Path) -> None:
+    """Remove the results in `folder`, and nothing else that is there."""
+    for name in FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _continued(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:

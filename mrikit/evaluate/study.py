@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -40,26 +41,30 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ScanFile:
-    """A fully sampled file of k-space. slices: those that are taken. matrix: (y, x)."""
+    """A fully sampled file of k-space. slices: those that are taken. matrix: (y, x). crc: of these slices."""
 
     name: str
     file: str
     slices: tuple[int, ...]
     matrix: tuple[int, int]
+    crc: int
 
     @property
     def terms(self) -> dict[str, Any]:
-        return {"file": Path(self.file).name, "matrix": list(self.matrix), "bytes": Path(self.file).stat().st_size}
+        return {"file": Path(self.file).name, "matrix": list(self.matrix), "crc32": self.crc}
 
 
 def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool = False, warn: Say) -> list[ScanFile]:
     """The scans in `files`; slices that are not fully sampled, or empty, are named and left out, or with `strict`
     refused. slices: which to take, as `parse_slices` reads them.
 
-    Raises DataError where nothing is left, UsageError where two scans have one name.
+    Raises DataError where nothing is left, UsageError where two scans have one name, or one is a pipe.
     """
     found: list[ScanFile] = []
     for file in files:
+        if file == "-":
+            raise UsageError("a scan to compare on is read again and again, and so cannot be -", hint="name a file")
+        crc = 0
         with open_reader(file, "kspace") as reader:
             n_slices, _, *matrix = reader.header.shape
             chosen, complete = parse_slices(slices, n_slices), []
@@ -71,13 +76,14 @@ def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool 
                 acquired = sampling(kspace)
                 if is_complete(acquired):
                     complete.append(i)
+                    crc = zlib.crc32(np.ascontiguousarray(kspace), crc)
                     continue
                 flaw = f"{file}: slice {i} is not fully sampled, R = {acceleration(acquired):.3g}"
                 if strict:
                     raise DataError(flaw, hint="without --strict it is left out")
                 warn(f"{flaw}; left out, since there is no reference for it")
         if complete:
-            found.append(ScanFile(Path(file).name.split(".")[0], file, tuple(complete), (matrix[0], matrix[1])))
+            found.append(ScanFile(Path(file).name.split(".")[0], file, tuple(complete), (matrix[0], matrix[1]), crc))
     if not found:
         raise DataError("none of these scans is fully sampled", hint="`mrikit phantom scan.h5` makes one that is")
     names = [scan.name for scan in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -41,10 +42,15 @@ def undersample(kspace: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Raises DataError, naming both lengths, where the mask is not of this k-space.
     """
     mask = as_mask(mask)
-    for axis, found, expected in zip("xy", mask.shape[::-1], kspace.shape[::-1], strict=False):
+    require_of_matrix(mask, kspace.shape[-2:])
+    return np.where(mask, kspace, kspace.dtype.type(0))
+
+
+def require_of_matrix(mask: np.ndarray, matrix: Sequence[int]) -> None:
+    """Raise DataError, naming both lengths, unless `mask`, (x,) or (y, x), is of a `matrix` (y, x)."""
+    for axis, found, expected in zip("xy", mask.shape[::-1], matrix[::-1], strict=False):
         if found != expected:
             raise DataError(f"the mask has {found} samples along {axis}, but k-space has {expected}")
-    return np.where(mask, kspace, kspace.dtype.type(0))
 
 
 def sampling(kspace: np.ndarray) -> np.ndarray:

@@ -70,6 +70,31 @@ def test_options_of_a_word_are_outputs_from_the_place_on(tmp_path: Path) -> None
     assert one.command[2] == f"{Path.cwd()}/s.h5:kspace"
 
 
+def test_commands_of_two_words_are_commands(tmp_path: Path) -> None:
+    (one,) = make_items(["s.npy"], ["policy", "propose", "--accel", "4", "{in}", "{out}.npy"], tmp_path)
+    assert one.command[:2] == ("policy", "propose")
+    with pytest.raises(UsageError, match="the template policy nonsense"):
+        make_items(["s.npy"], ["policy", "nonsense", "{in}", "{out}.npy"], tmp_path)
+
+
+def test_an_output_of_two_files_is_both(folder: Path, records: Records) -> None:
+    items = make_items([str(scan(folder / "s.npy"))], ["rss", "{in}", "{out}.cfl"], folder)
+    assert [Path(output).name for output in items[0].outputs] == ["s.cfl", "s.hdr"]
+    assert work(folder, items) == 0
+    os.utime(folder / "s.npy")
+    assert not records.is_finished(items[0])
+    assert work(folder, items) == 0 and records.is_finished(items[0])
+
+
+def test_two_commands_in_one_folder_have_their_own_records(folder: Path, records: Records) -> None:
+    file = str(scan(folder / "s.npy"))
+    (rss,) = make_items([file], ["rss", "{in}", "{out}_rss.npy"], folder)
+    (compressed,) = make_items([file], ["compress", "--coils", "1", "{in}", "{out}_one.npy"], folder)
+    assert work(folder, [rss]) == work(folder, [compressed]) == 0
+    assert records.is_finished(rss) and records.is_finished(compressed)
+    assert records.foreign(rss) is None
+
+
 def test_an_output_inside_a_file_is_the_file(tmp_path: Path) -> None:
     (one,) = make_items(["s.npy"], ["espirit", "{in}", "{out}.h5:maps"], tmp_path)
 

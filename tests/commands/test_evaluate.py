@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from scans import save, simulated
+from scans import read, save, simulated
 
 from mrikit import weights
 from mrikit.errors import DataError
@@ -47,6 +48,31 @@ def test_a_second_run_needs_a_word_and_makes_nothing_twice(mrikit: Mrikit, tmp_p
     assert "--resume goes on with it, --force begins anew" in result.stderr
     assert mrikit(*WORDS, "--resume", "full.npy").code == 0
     assert (tmp_path / "results" / "results.csv").read_bytes() == before  # times too: nothing was made again
+
+
+def test_force_removes_results_and_nothing_else(mrikit: Mrikit, tmp_path: Path) -> None:
+    assert mrikit(*WORDS, "full.npy").code == 0
+    kept = shutil.copy(tmp_path / "full.npy", tmp_path / "results" / "kept.npy")
+    result = mrikit(*WORDS, "--force", "results/kept.npy")
+
+    assert (result.code, Path(kept).exists()) == (0, True), result.stderr
+    assert [path.name for path in (tmp_path / "results" / "cells").iterdir()] == ["kept"]
+
+
+def test_a_scan_with_other_contents_is_another_scan(mrikit: Mrikit, tmp_path: Path) -> None:
+    assert mrikit(*WORDS, "full.npy").code == 0
+    kspace = read(tmp_path / "full.npy")
+    (tmp_path / "full.npy").unlink()
+    save(tmp_path / "full.npy", 2 * kspace, "kspace")
+    result = mrikit(*WORDS, "--resume", "full.npy")
+    assert (result.code, "was made with another full" in result.stderr) == (2, True)
+
+
+def test_scans_in_datasets_are_taken_and_pipes_are_not(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "scan.h5", read(tmp_path / "full.npy"), "kspace")
+    assert mrikit(*WORDS, "scan.h5:kspace").code == 0
+    result = mrikit(*WORDS, "--force", "-", stdin=(tmp_path / "full.npy").read_bytes())
+    assert (result.code, "cannot be -" in result.stderr) == (2, True)
 
 
 def test_damaged_weights_are_found_out_before_anything_is_made(mrikit: Mrikit, tmp_path: Path) -> None:

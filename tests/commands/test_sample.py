@@ -236,6 +236,9 @@ def test_what_was_not_acquired_is_not_said_to_be_left(mrikit: Mrikit, tmp_path: 
     save(tmp_path / "half.h5", kspace, "kspace", mask=lines % 2 == 0)
     save(tmp_path / "third.npy", lines % 3 == 0, "mask")
 
+    save(tmp_path / "narrow.npy", api.mask((64, 60), 3), "mask")
+    result = mrikit("undersample", "half.h5", "narrow.npy", "not.h5")
+    assert (result.code, "the mask has 60 samples along x, but k-space has 64" in result.stderr) == (65, True)
     result = mrikit("undersample", "half.h5", "third.npy", "sixth.h5")
 
     assert (result.code, result.stderr) == (0, "mrikit undersample: R = 5.82\n")  # 64 / 11

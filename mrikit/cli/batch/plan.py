@@ -18,8 +18,8 @@ from pathlib import Path
 import click
 
 from mrikit.cli import app
-from mrikit.errors import UsageError
-from mrikit.io.paths import FORMATS, split_dataset
+from mrikit.errors import MrikitError, UsageError
+from mrikit.io.paths import FORMATS, locate, split_dataset
 
 _PLACE = re.compile(r"\{(in|out)\}")
 
@@ -35,8 +35,9 @@ class Item:
 
     @property
     def key(self) -> str:
-        """A file name for notes about the item, whatever is in its own name."""
-        return hashlib.sha256(os.fsencode(self.name)).hexdigest()[:20]
+        """A file name for notes about the item, whatever is in its own name, apart from those of other outputs."""
+        names = [self.name, *(Path(output).name for output in self.outputs)]
+        return hashlib.sha256(b"\0".join(map(os.fsencode, names))).hexdigest()[:20]
 
 
 def split(argv: Sequence[str], words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -94,7 +95,15 @@ def _make_item(scan: str, template: Sequence[str] | str, pieces: Sequence[str], 
         command = _PLACE.sub(lambda place: shlex.quote(values[place[1]]), template)
     else:
         command = tuple(map(fill, template))
-    return Item(scan, name, command, tuple(split_dataset(fill(piece))[0] for piece in pieces))
+    return Item(scan, name, command, tuple(file for piece in pieces for file in _files(fill(piece))))
+
+
+def _files(output: str) -> tuple[str, ...]:
+    """The files that an output is written to: a .cfl has two."""
+    try:
+        return tuple(map(str, locate(output).files))
+    except MrikitError:  # no volume
+        return (output,)
 
 
 def _shell_line(template: Sequence[str]) -> str | None:
@@ -107,14 +116,13 @@ def _shell_line(template: Sequence[str]) -> str | None:
 def _command_words(template: Sequence[str]) -> list[str]:
     """The words behind `mrikit`, after a look at whether the command takes them. Raises UsageError where not."""
     words = list(template[1:] if template[0] == app.PROG else template)
-    if not words or words[0] not in app.table():
+    name = app.named(words)
+    if name not in app.table():
         raise UsageError(f"the template {shlex.join(template)} is no mrikit command", hint="mrikit --help")
     try:
-        app.load(words[0]).make_context(words[0], words[1:]).close()
+        app.load(name).make_context(name, words[len(name.split()) :]).close()
     except click.UsageError as error:
-        raise UsageError(
-            f"the template's {words[0]}: {error.format_message()}", hint=f"{app.PROG} {words[0]} --help"
-        ) from None
+        raise UsageError(f"the template's {name}: {error.format_message()}", hint=f"{app.PROG} {name} --help") from None
     return words
 
 

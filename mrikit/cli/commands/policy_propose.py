@@ -36,7 +36,8 @@ def policy_propose(
     """Choose the lines to measure by what a scan's low frequencies show.
 
     The mask keeps exactly round(N / accel) of N lines, the low-frequency band among them: the 8 % in the centre up to
-    R = 6, else 4 %, but no less than 8 lines or half of the budget. Nothing else of IN is looked at. Its noise is drawn by --seed; the same seed gives the same mask.
+    R = 6, else 4 %, but no less than 8 lines or half of the budget. Nothing else of IN is looked at. Its noise is drawn
+    by --seed; the same seed gives the same mask.
     Without --policy the default policy of the nearest number of lines is taken, of those for one coil or for several,
     and resized. The default ones are for flat-recon: of one coil they take one half of k-space, which pays where a
     reconstruction expects a smooth phase: by pics with wavelets a head was 0.6 dB worse than from the centre alone.

@@ -24,7 +24,7 @@ def undersample(run: Run, in_: params.Kspace, mask: params.Mask, out: params.Out
     An .h5 keeps a mask of all slices beside the k-space, as fastMRI's files do. What is reported is how much of the
     matrix is left: samples of the mask that were not acquired, or are zero-padding, do not count.
     """
-    from mrikit.physics.sampling import acceleration, sampling, undersample
+    from mrikit.physics.sampling import acceleration, require_of_matrix, sampling, undersample
 
     accels = []
 
@@ -38,6 +38,7 @@ def undersample(run: Run, in_: params.Kspace, mask: params.Mask, out: params.Out
         run.stream(keep, [scan, drawn], out, kind="kspace")
     else:
         kept = run.read(drawn)
+        require_of_matrix(kept, scan.header.shape[-2:])
         acquired = scan.header.mask
         stored = kept if acquired is None else kept & acquired
         run.stream(partial(keep, mask=kept), [scan], out, kind="kspace", mask=stored)
