@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from mrikit.axes import describe
-from mrikit.errors import DataError, MissingInputError, UnsafeError
+from mrikit.errors import DataError, MissingInputError, UnsafeError, UsageError
 from mrikit.io import guard, ismrmrd, meta
 from mrikit.io.atomic import PartFile, writing
 from mrikit.io.volume import Geometry, Header, Reader, Writer
@@ -224,6 +224,41 @@ def _require_held(name: str, data: Any, n_slices: int) -> None:
     guard.require_slice_fits(name, claimed // n_slices, stored)
 
 
+class _Disk:
+    """The file that HDF5 writes to. It never fails: HDF5 cannot close a file that does, and crashes at exit."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._error: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, content: Any) -> int:
+        left = memoryview(content).cast("B")
+        with self._held():
+            while left:
+                left = left[self._file.write(left) :]
+        return len(content)
+
+    def truncate(self, size: int) -> int:
+        with self._held():
+            self._file.truncate(size)
+        return size
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._error = self._error or error
+
+    def require_well(self) -> None:
+        """Raise the first OSError of writing, if there was one."""
+        if self._error:
+            raise self._error
+
+
 class Hdf5Writer(Writer):
     """An .h5 being written: one dataset, and beside k-space its mask and voxel sizes where they are known."""
 
@@ -232,10 +267,13 @@ class Hdf5Writer(Writer):
 
         self.name, self.header, self._part = part.name, header, part
         dataset = dataset or header.kind
+        if {"", ".", ".."} & set(dataset.removeprefix("/").split("/")):
+            raise UsageError(f"{self.name}: {dataset} is no name of a dataset")
         stored = np.dtype(np.uint8) if header.dtype == meta.BOOL else header.dtype
+        self._disk = _Disk(part.file)
         with writing(self.name):
             # HDF5 1.8 is the oldest format that holds attributes above 64 kB, as a long history is.
-            self._file = h5py.File(part.part, "w", libver="v108")
+            self._file = h5py.File(self._disk, "w", libver="v108")
             self._data = self._file.create_dataset(dataset, header.shape, stored)
             _write_attributes(self._data, meta.fields(header))
             if dataset == "kspace" and header.mask is not None:
@@ -251,18 +289,18 @@ class Hdf5Writer(Writer):
         self._require_slice(array)
         with writing(self.name):
             self._data[i if self.header.sliced else ...] = array
+            self._disk.require_well()
 
     def finish(self, history: Sequence[Mapping[str, Any]] = ()) -> None:
         self._require_complete()
         with writing(self.name):
             _write_attributes(self._data, {"history": list(history)})
             self._file.close()
+            self._disk.require_well()
         self._part.commit()
 
     def abort(self) -> None:
-        # Closing writes what HDF5 holds back, which a full disk refuses: it is dropped anyway.
-        with suppress(OSError, RuntimeError):
-            self._file.close()
+        self._file.close()
         self._part.abort()
 
 

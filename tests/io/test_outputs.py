@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,27 @@ def test_a_disk_that_fills_in_the_last_step(small_disk):
         with pytest.raises(CannotWriteError):
             writer.finish()
     assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["h5", "npy", "nii"])
+def test_a_disk_that_is_full_already(small_disk, suffix):
+    """HDF5 holds small volumes back until the file is closed."""
+    header = Header("image", ("slice", "y", "x"), (1, 64, 64), np.dtype("c8"))
+    with suppress(OSError), (small_disk / "junk").open("wb", buffering=0) as junk:
+        while True:
+            junk.write(bytes(4096))
+    with pytest.raises(CannotWriteError), open_writer(small_disk / f"out.{suffix}", header) as writer:
+        writer.write(np.ones(header.slice_shape, "c8"))
+        writer.finish()
+    assert [path.name for path in small_disk.iterdir()] == ["junk"]
+
+
+@pytest.mark.parametrize("dataset", ["/", ".", "a/", "a//b", "../a"])
+def test_what_is_no_name_of_a_dataset(tmp_path, dataset):
+    header = Header("image", ("slice", "y", "x"), (1, 8, 8), np.dtype("c8"))
+    with pytest.raises(UsageError, match="is no name of a dataset"), open_writer(f"{tmp_path}/a.h5:{dataset}", header):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_size_limit(tmp_path):
