@@ -152,7 +152,8 @@ AccelRange = Annotated[
 ]
 Slices = Annotated[str | None, typer.Option("--slices", help="Which slices: 3, 0,4,8 or 2:10:2.", show_default=False)]
 LineAxis = Annotated[
-    Literal["x", "y"], typer.Option("--axis", metavar="x|y", help="Axis along which lines are chosen.")
+    Literal["x", "y"],
+    typer.Option("--axis", metavar="x|y", help="Axis along which lines are chosen; poisson and radial choose none."),
 ]
 Model = Annotated[
     str,
@@ -170,7 +171,8 @@ Epochs = Annotated[
 Batch = Annotated[int, typer.Option(help="Scans a step, in each process.", min=1)]
 LearningRate = Annotated[float, typer.Option(help="Highest learning rate.", min=0)]
 Validate = Annotated[
-    list[str] | None, input_option("--validate", "Images or full k-space to validate with; may be given again.")
+    list[str] | None,
+    input_option("--validate", "Images or full k-space to validate with; may be given again."),
 ]
 Simulated = Annotated[float, typer.Option(help="Share of simulated anatomy.", min=0, max=1)]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail where a file in a folder, or a slice, would be left out.")]

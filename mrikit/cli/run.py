@@ -270,8 +270,12 @@ class Run:
 
     def copy(self, source: str | Reader, out: str, *, part: str = "auto") -> None:
         """Write a volume as it is, unchecked and not moved to any device, in the format of `out`."""
+        from mrikit.axes import IMAGES
+
         reader = self.open(source)
         header = reader.header
+        if part not in ("auto", "complex") and header.kind not in IMAGES:
+            raise UsageError(f"--part {part}: {reader.name} is {header.kind}, which must stay as it is")
         slices = map(itemgetter(0), self.slices([reader], check=False, ahead=False))
         n_slices = header.n_slices if header.sliced else None
         more = {"geometry": header.geometry, "units": header.units, "mask": header.mask}

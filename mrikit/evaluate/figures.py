@@ -46,8 +46,8 @@ def displayable(volume: np.ndarray, kind: str) -> np.ndarray:
     return image.reshape(-1, *image.shape[-2:])
 
 
-def parse_slices(text: str | None, n: int) -> list[int]:
-    """Slice numbers of `3`, `0,4,8` or `2:10:2`; all of them for None."""
+def parse_slices(text: str | None, n: int, name: str) -> list[int]:
+    """Slice numbers of `3`, `0,4,8` or `2:10:2` of the `n` that the file `name` has; all of them for None."""
     if text is None:
         return list(range(n))
     try:
@@ -58,7 +58,7 @@ def parse_slices(text: str | None, n: int) -> list[int]:
     except (ValueError, TypeError):
         raise UsageError(f"--slices {text}: expected 3, 0,4,8 or 2:10:2") from None
     if not chosen or not all(-n <= i < n for i in chosen):
-        raise UsageError(f"--slices {text}: there are {n}, numbered 0 to {n - 1}")
+        raise UsageError(f"--slices {text}: {name} has {n}, numbered 0 to {n - 1}")
     return [i % n for i in chosen]
 
 

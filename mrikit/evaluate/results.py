@@ -256,4 +256,6 @@ def _read_image(path: Path) -> np.ndarray:
         with open_reader(path, "image") as reader:
             return reader.read()[0]
     except MrikitError as error:
-        raise DataError(f"{path}: broken or missing: {error}", hint="remove its .json, and --resume") from error
+        described = path.with_name(path.name.split(".")[0] + ".json")
+        hint = f"remove {described.name if described.exists() else 'it'} there, and --resume"
+        raise DataError(f"{path}: broken or missing: {error}", hint=hint) from error

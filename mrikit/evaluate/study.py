@@ -67,7 +67,7 @@ def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool 
         crc = 0
         with open_reader(file, "kspace") as reader:
             n_slices, _, *matrix = reader.header.shape
-            chosen, complete = parse_slices(slices, n_slices), []
+            chosen, complete = parse_slices(slices, n_slices, file), []
             for i, kspace in enumerate(reader):
                 if i not in chosen:
                     continue

@@ -183,7 +183,7 @@ def _read_geometry(nii: Any) -> Geometry:
             affine = nii.get_qform(coded=True)[0]
     except Exception:  # quaternions that are none: nibabel raises several kinds of error
         affine = None
-    if affine is None or not np.isfinite(affine).all():
+    if affine is None or not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
         return Geometry(voxel)
     affine = np.asarray(affine, float) * np.array([[scale]] * 3 + [[1.0]])
     return Geometry(voxel, tuple(tuple(row) for row in affine.tolist()))

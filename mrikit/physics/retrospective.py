@@ -61,7 +61,7 @@ class Sampling:
         elif accel is None:
             return kspace, acquired
         elif is_complete(acquired):
-            mask = self._draw(acquired, kspace.shape[-2:], accel)
+            mask = self.draw(acquired, kspace.shape[-2:])
         elif same_acceleration(acquired, accel):
             return kspace, acquired
         else:
@@ -71,12 +71,12 @@ class Sampling:
             )
         return undersample(kspace, mask), mask & acquired
 
-    def _draw(self, acquired: np.ndarray, shape: tuple[int, int], accel: float) -> np.ndarray:
-        """A mask that leaves 1 / `accel` of the matrix, exactly.
+    def draw(self, acquired: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """A mask that leaves 1 / `accel`, which is not None, of a matrix of that `shape` (y, x), exactly.
 
         Samples that fall on zero-padded edges, or on what partial Fourier left out, do not count: more are drawn.
         """
-        asked = accel
+        accel = asked = self.accel or 1.0
         for _ in range(10):
             drawn = draw_mask(shape, max(1.0, asked), kind=self.kind, acs=self.acs, axis=self.axis, seed=self.seed)
             if same_acceleration(drawn & acquired, accel):

@@ -10,6 +10,8 @@ import numpy as np
 from mrikit.axes import as_bool
 from mrikit.errors import DataError, UsageError
 
+UNEVEN = 0.2  # by how much of the longer side zero-padding may differ from one side to the other
+
 
 def centre(n: int, length: int) -> slice:
     """The `length` indices of an axis of `n` whose own centre, length // 2, falls on the centre n // 2.
@@ -59,7 +61,8 @@ def sampling(kspace: np.ndarray) -> np.ndarray:
     Leading axes stay. The mask is one of lines, (..., x), where every column is either empty or filled on
     the same unbroken block of rows, which may be shorter than y: a readout whose edges are zero-padded
     still counts as a line. One sample in a hundred may be zero by chance. Anything else, rows with
-    gaps (lines along y) included, is (..., y, x). Columns that are zero-padding count as not acquired.
+    gaps (lines along y) and asymmetric echoes included, is (..., y, x). Columns that are zero-padding count
+    as not acquired.
     """
     if kspace.ndim < 3:
         raise DataError(f"k-space has axes (..., coil, y, x), found {kspace.ndim} axes")
@@ -68,8 +71,19 @@ def sampling(kspace: np.ndarray) -> np.ndarray:
     n_rows = rows.sum(axis=-1)
     unbroken = np.count_nonzero(np.diff(rows.astype(np.int8), axis=-1, prepend=0, append=0), axis=-1) <= 2
     missing = np.where(columns, n_rows[..., None] - acquired.sum(axis=-2), 0)
-    is_lines = unbroken & (missing <= 0.01 * n_rows[..., None]).all(axis=-1)
+    is_lines = unbroken & ~is_one_sided(rows) & (missing <= 0.01 * n_rows[..., None]).all(axis=-1)
     return columns if bool(np.all(is_lines)) else acquired
+
+
+def is_one_sided(taken: np.ndarray) -> np.ndarray:
+    """Whether what is `taken` of an axis, bool (..., n), ends much sooner on one side of the centre.
+
+    That is partial Fourier or an asymmetric echo: what is missing there is not small, as in zero-padding.
+    """
+    n = taken.shape[-1]
+    below = n // 2 - taken.argmax(axis=-1)
+    above = n - 1 - taken[..., ::-1].argmax(axis=-1) - n // 2
+    return np.abs(below - above) > 1 + UNEVEN * np.maximum(below, above)
 
 
 def acquired_plane(kspace: np.ndarray) -> np.ndarray:

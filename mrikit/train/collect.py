@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ Say = Callable[[str], None]
 class Data:
     """images: to simulate scans of. scans: to under-sample as they are, if there are any.
 
-    skipped: names of the files that could not be learned from.
+    skipped: names of the files that could not be learned from. files: names and bytes of those that can.
     """
 
     images: Images
     scans: Scans | None
     skipped: tuple[str, ...]
+    files: tuple[tuple[str, int], ...] = ()
 
 
 def collect(
@@ -79,7 +80,8 @@ def collect(
         skipped += broken
     images = [each for each in found.values() if isinstance(each, Volume)]
     scans = [each for each in found.values() if isinstance(each, KspaceFile)]
-    return shared(images, scans, simulated, as_measured, tuple(skipped))
+    files = tuple((file.name, file.stat().st_size) for parts, _ in found for file in parts)
+    return replace(shared(images, scans, simulated, as_measured), skipped=tuple(skipped), files=files)
 
 
 def collect_together(
@@ -87,28 +89,29 @@ def collect_together(
 ) -> tuple[Data, Data | None]:
     """`collect` in every process that trains; the second is what to validate with, in the first process alone.
 
-    The others wait until the first has filled the cache. how: as `collect` has it.
+    The others wait until the first has filled the cache. how: as `collect` has it; where it does not say, k-space to
+    validate with is taken as measured alone.
     """
     first = distributed.rank() == 0
     learned = collect(paths, simulated, **how) if first else None
-    kept = collect(validate, 0.0, **how) if first and validate else None
+    kept = collect(validate, 0.0, **{"as_measured": 1.0} | how) if first and validate else None
     distributed.wait()
     return learned or collect(paths, simulated, **how), kept
 
 
-def shared(
-    images: list[Volume], scans: list[KspaceFile], simulated: float, as_measured: float, skipped: tuple[str, ...]
-) -> Data:
+def shared(images: list[Volume], scans: list[KspaceFile], simulated: float, as_measured: float) -> Data:
     """`Data` in which every file has its share, in whichever ways it is learned from."""
     volumes = [*images, *(scan.images for scan in scans)]
     if not volumes:
-        return Data(Images([], [], simulated=1.0), None, skipped)
+        return Data(Images([], [], simulated=1.0), None, ())
     weights = [v.weight for v in images] + [(1 - as_measured) * s.images.weight for s in scans]
+    if not any(weights):  # no image is ever drawn
+        return Data(Images([], [], simulated=1.0), Scans(scans, 1 - simulated), ())
     measured = (1 - simulated) * as_measured * sum(s.images.weight for s in scans) / sum(v.weight for v in volumes)
     return Data(
         Images(volumes, weights, simulated / (1 - measured)),
         Scans(scans, measured) if scans else None,
-        skipped,
+        (),
     )
 
 

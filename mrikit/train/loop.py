@@ -69,8 +69,8 @@ class State:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a cosine down to 1 % at the last step."""
-    warm = min(1.0, (step + 1) / max(1, recipe.warm_up))
+    """Linear warm-up, over a fifth of the steps at most, then a cosine down to 1 % at the last step."""
+    warm = min(1.0, (step + 1) / max(1, min(recipe.warm_up, recipe.n_steps // 5)))
     cosine = 0.5 * (1 + math.cos(math.pi * step / recipe.n_steps))
     return recipe.learning_rate * warm * (0.01 + 0.99 * cosine)
 

@@ -15,10 +15,10 @@ from mrikit.io import Header, Reader, open_reader, open_writer
 from mrikit.io.paths import locate
 from mrikit.physics.coils import mvue
 from mrikit.physics.espirit import espirit
-from mrikit.physics.sampling import acceleration, is_complete, sampling
+from mrikit.physics.sampling import acceleration, acquired_plane, is_complete, is_one_sided, sampling
 from mrikit.train.data import Volume, brightest
 
-VERSION = 2  # of the images kept; a higher number makes them all anew
+VERSION = 3  # of the images kept; a higher number makes them all anew
 MIN_MATRIX = 32  # samples along an axis; of fewer, high accelerations leave no centre to calibrate on
 
 
@@ -151,6 +151,9 @@ def full_mvue(kspace: np.ndarray) -> np.ndarray:
     acquired = sampling(kspace)
     if not is_complete(acquired):
         raise DataError(f"is under-sampled, with R = {acceleration(acquired):.3g}")
+    plane = acquired_plane(kspace)
+    if is_one_sided(plane.any(axis=0)) or is_one_sided(plane.any(axis=1)):
+        raise DataError("is partial Fourier, or of an asymmetric echo: a part of what it should teach was not measured")
     image = mvue(kspace, espirit(kspace, refine=True))
     if not brightest(image) > 0:
         raise DataError("shows nothing")

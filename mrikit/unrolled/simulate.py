@@ -18,8 +18,9 @@ from mrikit.physics.coils import mvue
 from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import fft2c
 from mrikit.physics.masks import KINDS as MASK_KINDS
-from mrikit.physics.masks import LINE_KINDS, mask
+from mrikit.physics.masks import LINE_KINDS
 from mrikit.physics.phantom import coil_maps, noise
+from mrikit.physics.retrospective import Sampling
 from mrikit.physics.sampling import centre, sampling, undersample
 from mrikit.physics.scan import Scan, standardise
 from mrikit.rng import generator
@@ -119,7 +120,7 @@ def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Sca
         acs = "auto"
     acquired = sampling(kspace)  # but for zero-padding, all
     masks = [
-        mask((n_y, n_x), accel, kind=kind, acs=acs, seed=int(rng.integers(2**31))) & acquired
+        Sampling(accel, kind, acs, seed=int(rng.integers(2**31))).draw(acquired, (n_y, n_x)) & acquired
         for _ in range(simulation.per_scan)
     ]
     maps = espirit(undersample(kspace, np.logical_and.reduce(masks)), refine=True)

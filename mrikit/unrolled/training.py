@@ -28,7 +28,7 @@ WHOLE = 2**20  # a crop of more rows than any matrix has
 
 
 def unroll_train(
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     job: Job,
     *,
     recipe: Recipe,
@@ -42,7 +42,7 @@ def unroll_train(
     mask_kinds: Sequence[str] = KINDS,
     crop: int = 64,
     per_scan: int = 2,
-    validate: Sequence[Path] = (),
+    validate: Sequence[Path | str] = (),
     strict: bool = False,
 ) -> Network:
     """Train on what `collect` finds in `files` and on simulated anatomy; write the job's weights and card.
@@ -59,6 +59,7 @@ def unroll_train(
     acceleration or a kind of mask that cannot be is given, TemporaryError when asked to stop, ResultError where the
     training diverges.
     """
+    files, validate = [Path(f) for f in files], [Path(f) for f in validate]
     chosen = network or preset("flat-small")
     align = align or ("state" if chosen.architecture == "flat" else "none")
     if align == "none" and align_weight is not None:
@@ -100,7 +101,7 @@ def unroll_train(
             lambda numbers: Stream(simulation, recipe.seed).items(numbers, device),
             lambda net, item: loss(net(item[0]), item[1], net.times, align=align, align_weight=align_weight),
             recipe,
-            {**terms, "architecture": chosen.architecture, "config": model.config.to_json()},
+            {**terms, "files": learned.files, "architecture": chosen.architecture, "config": model.config.to_json()},
             validation=validation,
         )
         job.finish(

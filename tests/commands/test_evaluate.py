@@ -133,7 +133,7 @@ def test_the_folder_has_figures(mrikit: Mrikit, tmp_path: Path, monkeypatch: pyt
         ("--axis z", "not one of x, y"),
         ("--methods zf,,l2", "has an empty place"),
         ("--tune full.npy", "must not tune"),
-        ("--slices 3", "there are 1"),
+        ("--slices 3", "full.npy has 1, numbered"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(mrikit: Mrikit, tmp_path: Path, words: str, text: str) -> None:

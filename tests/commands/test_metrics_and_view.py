@@ -233,9 +233,9 @@ def test_two_files_of_one_name_are_two_columns(mrikit: Mrikit, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        ("--slices 2 b.npy", 2, "--slices 2: there are 2, numbered 0 to 1"),
+        ("--slices 2 b.npy", 2, "--slices 2: b.npy has 2, numbered 0 to 1"),
         ("--slices x b.npy", 2, "--slices x: expected 3, 0,4,8 or 2:10:2"),
-        ("--slices 2 maps.npy", 2, "--slices 2: there are 2, numbered 0 to 1"),
+        ("--slices 2 maps.npy", 2, "--slices 2: maps.npy has 2, numbered 0 to 1"),
         ("--window 1 b.npy", 2, "'1' is not two"),
         ("--window 5,1 b.npy", 2, "'5,1' falls, expected the lower number first"),
         ("--against reference.nii maps.npy", 65, "maps.npy"),

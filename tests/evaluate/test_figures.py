@@ -20,12 +20,12 @@ from mrikit.evaluate.metrics import by_state, metrics
 
 
 def test_slices_are_chosen():
-    assert parse_slices(None, 3) == [0, 1, 2]
-    assert parse_slices("0,-1", 5) == [0, 4]
-    assert parse_slices("1:8:3", 10) == [1, 4, 7]
+    assert parse_slices(None, 3, "a.npy") == [0, 1, 2]
+    assert parse_slices("0,-1", 5, "a.npy") == [0, 4]
+    assert parse_slices("1:8:3", 10, "a.npy") == [1, 4, 7]
     for bad in ("x", "9", "1,,2", "5:5", "1:2:3:4"):
         with pytest.raises(UsageError, match="--slices"):
-            parse_slices(bad, 5)
+            parse_slices(bad, 5, "a.npy")
 
 
 def test_everything_becomes_panels():

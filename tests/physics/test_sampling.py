@@ -12,6 +12,7 @@ from mrikit.physics.sampling import (
     calibration_extent,
     centre,
     is_complete,
+    is_one_sided,
     same_acceleration,
     sampling,
     undersample,
@@ -84,6 +85,10 @@ def test_sampling_finds_lines_planes_and_zero_padding():
     edges[..., :3] = 0
     assert sampling(edges).tolist() == [False] * 3 + [True] * 27
 
+    echo = undersample(full, lines)
+    echo[:, :10] = 0  # an asymmetric one, of which 10 rows of 40 were not measured
+    assert (sampling(echo) == (np.arange(40)[:, None] >= 10) & lines).all()
+
     plane = mask((40, 30), 4, kind="poisson", acs=4)
     assert (sampling(undersample(full, plane)) == plane).all()
     rows = mask((40, 30), 2, acs=4, axis="y")
@@ -94,6 +99,16 @@ def test_sampling_finds_lines_planes_and_zero_padding():
     assert (sampling(one_coil_silent) == lines).all()
     assert sampling(np.stack([full, undersample(full, lines)])).shape == (2, 30)
     assert not sampling(np.zeros((2, 8, 9), np.complex64)).any()
+
+
+def test_one_sided_is_what_ends_sooner_by_more_than_zero_padding_does():
+    for n in (7, 8, 64, 65):
+        assert not is_one_sided(np.ones(n, bool)) and not is_one_sided(np.zeros(n, bool))
+    for missing, expected in ((2, False), (12, True), (24, True)):
+        taken = np.arange(64) >= missing
+        assert is_one_sided(taken) == is_one_sided(taken[::-1]) == expected
+    assert not is_one_sided(np.abs(np.arange(64) - 32) < 20)
+    assert is_one_sided(np.stack([np.arange(64) >= 24, np.arange(64) >= 0])).tolist() == [True, False]
 
 
 def test_one_zero_in_a_hundred_rows_does_not_unmake_a_line():

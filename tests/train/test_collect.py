@@ -190,6 +190,14 @@ def lines(kspace: np.ndarray) -> np.ndarray:
     return undersample(kspace, mask((48, 48), 3))
 
 
+def partial(kspace: np.ndarray) -> np.ndarray:
+    return kspace * (np.arange(48) >= 16)
+
+
+def echo(kspace: np.ndarray) -> np.ndarray:
+    return kspace * (np.arange(48) < 36)[:, None]
+
+
 def large(kspace: np.ndarray) -> np.ndarray:
     return kspace * np.float32(1e20)
 
@@ -200,6 +208,8 @@ def large(kspace: np.ndarray) -> np.ndarray:
         (zero, "slice 0 is zero everywhere"),
         (not_finite, "slice 0 has NaN or infinity"),
         (lines, "slice 0 is under-sampled, with R = 3"),
+        (partial, "slice 0 is partial Fourier"),
+        (echo, "slice 0 is partial Fourier, or of an asymmetric echo"),
         (large, "slice 0 has a largest sample of"),
     ],
 )

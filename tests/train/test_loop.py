@@ -171,6 +171,8 @@ def test_the_learning_rate_warms_up_and_cools_down():
     assert rates[0] == pytest.approx(0.01)
     assert max(rates) == pytest.approx(rates[99], abs=0.03)
     assert rates[-1] == pytest.approx(0.01, abs=1e-3)
+    short = replace(recipe, n_steps=50)
+    assert max(learning_rate(short, s) for s in range(50)) > 0.9
 
 
 @pytest.mark.slow

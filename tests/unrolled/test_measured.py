@@ -17,7 +17,7 @@ from mrikit.physics.phantom import scan as simulate_scan
 from mrikit.physics.sampling import centre, sampling
 from mrikit.rng import generator
 from mrikit.train import data
-from mrikit.train.collect import collect
+from mrikit.train.collect import collect, collect_together
 from mrikit.train.data import Images
 from mrikit.train.scans import Scans
 from mrikit.unrolled import simulate
@@ -60,6 +60,21 @@ def test_padding_is_not_sampled(tmp_path: Path) -> None:
         for scan in Stream(simulation, seed=1)[step][0]:
             assert not scan.mask[..., :6].any()
             assert scan.mask.any()
+
+
+def test_the_acceleration_is_met_where_there_is_padding(tmp_path: Path) -> None:
+    kspace = simulated(64, 4, 1).kspace.copy()
+    kspace[..., :6] = kspace[..., 58:] = 0
+    simulation = learned_from(kspace, tmp_path, accels=(4.0, 4.0), kinds=("random", "equispaced"))
+    masks = [scan.mask for step in range(4) for scan in Stream(simulation, seed=1)[step][0]]
+    assert [int(mask.sum()) for mask in masks] == [16] * len(masks)
+
+
+def test_what_is_validated_with_is_taken_as_measured(tmp_path: Path) -> None:
+    learned_from(simulated(64, 4, 1).kspace, tmp_path)
+    files = [tmp_path / "scan.h5"]
+    learned, kept = collect_together(files, files, 0.5, cache=tmp_path / "cache")
+    assert (learned.scans.share, kept.scans.share) == (0.25, 1.0)
 
 
 def test_a_mask_of_the_plane_is_for_a_scan_of_less_resolution(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def report(
 
     results = Results.open(Path(folder))
     last = max((row.slice for row in results.sorted()), default=0)
-    chosen = None if slices is None else parse_slices(slices, last + 1)
+    chosen = None if slices is None else parse_slices(slices, last + 1, folder)
     with run.progress(None) as bar:
         n_images = build(results, Path(page), title=Path(folder).resolve().name, slices=chosen, report=bar.report)
     size = Path(page).stat().st_size

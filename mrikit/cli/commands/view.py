@@ -40,7 +40,7 @@ def view(
     readers = [run.open(name) for name in images]
     volumes = [run.read(reader) for reader in readers]
     first = readers[0].header
-    chosen = figures.parse_slices(slices, first.n_slices)
+    chosen = figures.parse_slices(slices, first.n_slices, readers[0].name)
     if against is not None:
         panels = [figures.displayable(v, reader.header.kind) for v, reader in zip(volumes, readers, strict=True)]
         reference = figures.displayable(run.read(against, "image"), "image")
