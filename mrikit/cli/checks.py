@@ -46,9 +46,12 @@ def check_one_shape(reference: Reader, image: Reader) -> None:
     sizes = zip(image.header.axes, image.header.shape, strict=True)
     shape = tuple(length for axis, length in sizes if axis != "state")
     if shape != reference.header.shape:
+        *_, n_y, n_x = reference.header.shape
+        cropped = n_y <= shape[-2] and n_x <= shape[-1]
         raise DataError(
             f"{image.name}: the image is {describe(shape)}, but the reference {reference.name} "
-            f"{describe(reference.header.shape)}, expected one shape"
+            f"{describe(reference.header.shape)}, expected one shape",
+            hint=f"`mrikit convert --crop {n_y},{n_x}` keeps the centre of an image" if cropped else None,
         )
 
 

@@ -268,17 +268,32 @@ class Run:
         if how := missing_cupy():
             self.say(f"CuPy is not installed, so torch computes on the GPU; {how}")
 
-    def copy(self, source: str | Reader, out: str, *, part: str = "auto") -> None:
-        """Write a volume as it is, unchecked and not moved to any device, in the format of `out`."""
-        from mrikit.axes import IMAGES
+    def copy(self, source: str | Reader, out: str, *, part: str = "auto", crop: tuple[int, int] | None = None) -> None:
+        """Write a volume as it is, unchecked and not moved to any device, in the format of `out`.
+
+        crop: (y, x) of the centre that is kept of images or maps.
+        """
+        from mrikit.axes import IMAGES, describe
 
         reader = self.open(source)
         header = reader.header
         if part not in ("auto", "complex") and header.kind not in IMAGES:
             raise UsageError(f"--part {part}: {reader.name} is {header.kind}, which must stay as it is")
-        slices = map(itemgetter(0), self.slices([reader], check=False, ahead=False))
+        slices: Iterator[Any] = map(itemgetter(0), self.slices([reader], check=False, ahead=False))
+        geometry = header.geometry
+        if crop is not None:
+            from mrikit.physics.sampling import centre
+
+            matrix = header.shape[-2:]
+            if header.kind not in (*IMAGES, "maps"):
+                raise UsageError(f"--crop: {reader.name} is {header.kind}, and images and maps alone can be cropped")
+            if any(n > there for n, there in zip(crop, matrix, strict=True)):
+                raise UsageError(f"--crop {crop[0]},{crop[1]}: {reader.name} has {describe(matrix)} (y x x) alone")
+            rows, columns = map(centre, matrix, crop)
+            slices = (each[..., rows, columns] for each in slices)
+            geometry = geometry.from_voxel(rows.start, columns.start)
         n_slices = header.n_slices if header.sliced else None
-        more = {"geometry": header.geometry, "units": header.units, "mask": header.mask}
+        more = {"geometry": geometry, "units": header.units, "mask": header.mask}
         self._write(slices, n_slices, out, header.kind, part=part, check=False, **more)
 
     def write(self, array: Any, out: str, kind: str, *, sliced: bool | None = None, **header: Any) -> None:

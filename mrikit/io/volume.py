@@ -10,7 +10,7 @@ import math
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import TracebackType
 from typing import Any
@@ -31,6 +31,13 @@ class Geometry:
 
     voxel: tuple[float, float, float] | None = None
     affine: tuple[tuple[float, ...], ...] | None = None
+
+    def from_voxel(self, y: int, x: int) -> Geometry:
+        """That of a volume which begins at the voxel (y, x) of every slice."""
+        if self.affine is None:
+            return self
+        moved = tuple((row[0], row[1], row[2], row[3] + row[0] * x + row[1] * y) for row in self.affine[:3])
+        return replace(self, affine=(*moved, self.affine[3]))
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from running import Mrikit, Shell
+from scans import PLACED, read, save
 
 from mrikit.io import Header, open_reader, open_writer
+from mrikit.physics.sampling import centre
 
 
 def test_info_tells_shape_sampling_and_history(mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path) -> None:
@@ -88,6 +91,32 @@ def test_convert_lets_a_pipe_reach_where_hdf5_cannot(
     assert shell("mrikit convert scan.npy scan.h5 && mrikit convert scan.h5:kspace - | cat > copy.npy").code == 0
 
     np.testing.assert_array_equal(np.load(tmp_path / "copy.npy"), kspace)
+
+
+@pytest.mark.parametrize("crop", ["32", "33,20"])
+def test_convert_keeps_the_centre_where_it_was(mrikit: Mrikit, tmp_path: Path, crop: str) -> None:
+    array = np.random.default_rng(0).standard_normal((2, 64, 48)).astype(np.float32)
+    save(tmp_path / "image.nii", array, "image", geometry=PLACED)
+    assert mrikit("convert", "--crop", crop, "image.nii", "cropped.nii").code == 0
+
+    n_y, n_x = (int(n) for n in (crop.split(",") * 2)[:2])
+    rows, columns = centre(64, n_y), centre(48, n_x)
+    whole, cropped = nibabel.load(tmp_path / "image.nii"), nibabel.load(tmp_path / "cropped.nii")
+    np.testing.assert_array_equal(read(tmp_path / "cropped.nii"), array[:, rows, columns])
+    there = whole.affine @ [columns.start, rows.start, 1, 1]
+    np.testing.assert_allclose(cropped.affine @ [0, 0, 1, 1], there, rtol=1e-6)
+
+
+def test_what_cannot_be_cropped_or_be_a_part(mrikit: Mrikit, scan: Path, tmp_path: Path) -> None:
+    save(tmp_path / "image.npy", np.ones((1, 16, 16), np.float32), "image")
+    for words, says in (
+        (["--crop", "8", scan], "is kspace, and images and maps alone can be cropped"),
+        (["--crop", "8,17", "image.npy"], "--crop 8,17: image.npy has 16 x 16 (y x x) alone"),
+        (["--part", "mag", scan], "is kspace, which must stay as it is"),
+    ):
+        result = mrikit("convert", *words, "out.npy")
+        assert (result.code, result.stderr.count("\n"), says in result.stderr) == (2, 1, True), result.stderr
+        assert not (tmp_path / "out.npy").exists()
 
 
 def test_convert_copies_even_what_no_reconstruction_would_take(mrikit: Mrikit, tmp_path: Path) -> None:

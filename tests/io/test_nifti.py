@@ -54,6 +54,15 @@ def test_what_is_not_known_is_not_invented(tmp_path, geometry, codes, zooms, uni
         assert reader.header.geometry == geometry
 
 
+def test_a_coded_affine_without_an_inverse_says_nothing(tmp_path):
+    path = write(tmp_path / "a.nii", *volume("image", geometry=PLACED))
+    image = nibabel.load(path)
+    image.header["srow_x"] = image.header["srow_y"] = image.header["srow_z"] = 0
+    nibabel.Nifti1Image(np.asanyarray(image.dataobj), None, image.header).to_filename(tmp_path / "b.nii")
+    with open_reader(tmp_path / "b.nii") as reader:
+        assert reader.header.geometry == Geometry(PLACED.voxel)
+
+
 def test_a_shear_is_left_to_the_sform(tmp_path):
     sheared = (*AFFINE[:2], (0.5, 0.0, 3.0, 5.0), AFFINE[3])
     path = write(tmp_path / "a.nii", *volume("image", geometry=Geometry(None, sheared)))

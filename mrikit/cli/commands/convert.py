@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mrikit.cli import params
+from mrikit.cli import params, types
 from mrikit.cli.runner import Run, command
 
 
@@ -23,6 +23,7 @@ from mrikit.cli.runner import Run, command
             "mrikit convert bare.npy image.h5 --kind image",
             "say what a file holds that does not say it itself",
         ),
+        ("mrikit convert --crop 320 image.nii cropped.nii", "the field of view of fastMRI's own images"),
         ("mrikit convert raw.mrd scan.h5", "raw data in ISMRMRD's format, sorted and whitened"),
         ("mrikit convert raw.mrd:contrast=1,repetition=0 echo.h5", "of several contrasts and repetitions, these"),
     ],
@@ -33,6 +34,15 @@ def convert(
     out: params.Output,
     kind: params.Kind = None,
     part: params.Part = "auto",
+    crop: Annotated[
+        Any,
+        typer.Option(
+            metavar="N|Y,X",
+            help="Keep the centre of images or maps alone: 320, as fastMRI's are.",
+            click_type=types.Pair(int),
+            show_default=False,
+        ),
+    ] = None,
     whiten: Annotated[
         bool, typer.Option("--whiten/--no-whiten", help="Whiten the coils of raw data with their noise scan.")
     ] = True,
@@ -47,11 +57,11 @@ def convert(
     in the order of their positions, with the affine that the header means. A noise scan among them whitens the coils.
     """
     volume = run.open(in_, kind)
-    if whiten and volume.noise is not None:
+    if whiten and volume.noise is not None and crop is None:
         from mrikit.physics.coils import whiten as mix
 
         run.note(f"coils whitened with {volume.noise.shape[1]} noise samples", noise_samples=volume.noise.shape[1])
         white = partial(mix, noise=volume.noise)
         run.stream(white, [volume], out, "kspace", part=part, mask=volume.header.mask, check=False)
     else:
-        run.copy(volume, out, part=part)
+        run.copy(volume, out, part=part, crop=crop)
