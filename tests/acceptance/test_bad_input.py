@@ -230,11 +230,11 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str, int, tuple[str, ...]]] = 
     ),
     "mask of another width": (
         mask_of(60), "undersample scan.h5 odd.npy out.npy", 65,
-        ("scan.h5, odd.npy: slice 0: the mask has 60 samples along x, but k-space has 64",),
+        ("scan.h5, odd.npy: the mask has 60 samples along x, but k-space has 64",),
     ),
     "mask of another height": (
         mask_of(32, 64), "undersample scan.h5 odd.npy out.npy", 65,
-        ("scan.h5, odd.npy: slice 0: the mask has 32 samples along y, but k-space has 64",),
+        ("scan.h5, odd.npy: the mask has 32 samples along y, but k-space has 64",),
     ),
     "real k-space": (real_valued, "rss real.npy out.npy", 65, ("real.npy: kspace must be complex, found float32",)),
     "real k-space in h5": (real_valued, "rss real.h5 out.npy", 65, ("real.h5: kspace must be complex",)),
