@@ -118,7 +118,7 @@ def evaluate(study: str, out: Path, steps: int, n_seeds: int, images: list[Path]
                         "mask": kind if kind == "poisson" else f"{kind}, lines along {axis}",
                         "accel": accel,
                         "psnr": float(ends.mean()),
-                        "psnr_std_over_seeds": float(ends.std(ddof=1)) if n_seeds > 1 else 0.0,
+                        "psnr_std_over_seeds": float(ends.std(ddof=1)) if n_seeds > 1 else None,
                         "ssim": float(ssim.mean()),
                         "rising": float((np.diff(psnr, axis=-1) > 0).mean()),
                         "psnr_per_cascade": psnr.mean(axis=(0, 1)).tolist(),
@@ -129,12 +129,11 @@ def evaluate(study: str, out: Path, steps: int, n_seeds: int, images: list[Path]
 
 
 def line(row: dict) -> str:
-    return (
-        "| {arm} | {mask} | {accel} | {psnr:.2f} ± {psnr_std_over_seeds:.2f} | {ssim:.3f} | {rising:.0%} | ".format(
-            **row
-        )
-        + " ".join(f"{p:.2f}" for p in row["psnr_per_cascade"])
-        + " |"
+    spread = row["psnr_std_over_seeds"]
+    psnr = f"{row['psnr']:.2f}" + ("" if spread is None else f" ± {spread:.2f}")
+    path = " ".join(f"{p:.2f}" for p in row["psnr_per_cascade"])
+    return "| {arm} | {mask} | {accel} | {psnr} | {ssim:.3f} | {rising:.0%} | {path} |".format(
+        **row | {"psnr": psnr, "path": path}
     )
 
 
@@ -146,6 +145,7 @@ def table(rows: list[dict]) -> str:
 def draw(rows: list[dict], path: Path) -> None:
     """PSNR per cascade: a row of panels for every kind of mask, a panel an acceleration, a line an arm."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     masks = list(dict.fromkeys(row["mask"] for row in rows))
     figure = Figure(figsize=(3.4 * len(ACCELS), 3.2 * len(masks)), layout="constrained")
@@ -156,6 +156,7 @@ def draw(rows: list[dict], path: Path) -> None:
             axis.plot(row["psnr_per_cascade"], color=colour, marker=marker, markersize=4, label=row["arm"])
         axis.set_title(f"{mask}, R = {accel}", fontsize=9)
         axis.grid(alpha=0.3)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.supxlabel("cascades done (0: the start)", fontsize=9)
     figure.supylabel("PSNR in the object (dB)", fontsize=9)
     panels[0, 0].legend(fontsize=8)
