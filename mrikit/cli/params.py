@@ -171,8 +171,7 @@ Epochs = Annotated[
 Batch = Annotated[int, typer.Option(help="Scans a step, in each process.", min=1)]
 LearningRate = Annotated[float, typer.Option(help="Highest learning rate.", min=0)]
 Validate = Annotated[
-    list[str] | None,
-    input_option("--validate", "Images or full k-space to validate with; may be given again."),
+    list[str] | None, input_option("--validate", "Images or full k-space to validate with; may be given again.")
 ]
 Simulated = Annotated[float, typer.Option(help="Share of simulated anatomy.", min=0, max=1)]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail where a file in a folder, or a slice, would be left out.")]

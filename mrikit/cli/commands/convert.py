@@ -57,7 +57,7 @@ def convert(
     in the order of their positions, with the affine that the header means. A noise scan among them whitens the coils.
     """
     volume = run.open(in_, kind)
-    if whiten and volume.noise is not None and crop is None:
+    if whiten and volume.noise is not None and crop is None:  # which k-space is refused, below
         from mrikit.physics.coils import whiten as mix
 
         run.note(f"coils whitened with {volume.noise.shape[1]} noise samples", noise_samples=volume.noise.shape[1])
