@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ScanFile:
-    """A fully sampled file of k-space. slices: those that are taken. matrix: (y, x). crc: of these slices."""
+    """A fully sampled file of k-space. slices: those that are taken. matrix: (y, x). crc: of all slices."""
 
     name: str
     file: str
@@ -69,6 +69,7 @@ def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool 
             n_slices, _, *matrix = reader.header.shape
             chosen, complete = parse_slices(slices, n_slices, file), []
             for i, kspace in enumerate(reader):
+                crc = zlib.crc32(np.ascontiguousarray(kspace), crc)
                 if i not in chosen:
                     continue
                 if not all_finite(kspace):
@@ -76,7 +77,6 @@ def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool 
                 acquired = sampling(kspace)
                 if is_complete(acquired):
                     complete.append(i)
-                    crc = zlib.crc32(np.ascontiguousarray(kspace), crc)
                     continue
                 flaw = f"{file}: slice {i} is not fully sampled, R = {acceleration(acquired):.3g}"
                 if strict:

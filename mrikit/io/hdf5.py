@@ -11,6 +11,8 @@ virtual storage and plugins are refused.
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -224,6 +226,26 @@ def _require_held(name: str, data: Any, n_slices: int) -> None:
     guard.require_slice_fits(name, claimed // n_slices, stored)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals wait until the end: what their handlers raise must not pass through HDF5, which calls `_Disk`."""
+    if threading.current_thread() is not threading.main_thread():  # where no handler runs
+        yield
+        return
+    waiting: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for seen in waiting:
+            signal.raise_signal(seen)
+
+
 class _Disk:
     """The file that HDF5 writes to. It never fails: HDF5 cannot close a file that does, and crashes at exit."""
 
@@ -269,39 +291,58 @@ class Hdf5Writer(Writer):
         dataset = dataset or header.kind
         if {"", ".", ".."} & set(dataset.removeprefix("/").split("/")):
             raise UsageError(f"{self.name}: {dataset} is no name of a dataset")
-        stored = np.dtype(np.uint8) if header.dtype == meta.BOOL else header.dtype
         self._disk = _Disk(part.file)
-        with writing(self.name):
-            # HDF5 1.8 is the oldest format that holds attributes above 64 kB, as a long history is.
-            self._file = h5py.File(self._disk, "w", libver="v108")
-            self._data = self._file.create_dataset(dataset, header.shape, stored)
-            _write_attributes(self._data, meta.fields(header))
-            if dataset == "kspace" and header.mask is not None:
-                mask = header.mask
-                axes = ("slice", "y", "x")[-mask.ndim :]
-                beside = self._file.create_dataset("mask", data=mask.astype(np.uint8))
-                _write_attributes(beside, meta.fields(Header("mask", axes, mask.shape, meta.BOOL)))
-            if dataset == "kspace" and header.geometry.voxel:
-                self._file["ismrmrd_header"] = ismrmrd.xml(header)
+        self._file: Any = None
+        try:
+            with writing(self.name), _uninterrupted():
+                # HDF5 1.8 is the oldest format that holds attributes above 64 kB, as a long history is.
+                self._file = h5py.File(self._disk, "w", libver="v108")
+                self._data = self._create(dataset)
+                self._disk.require_well()
+        except BaseException:
+            self._close()  # now: closed later, it would write to a file that is gone
+            raise
+
+    def _create(self, dataset: str) -> Any:
+        """The dataset of the slices, with what stands beside it."""
+        header = self.header
+        stored = np.dtype(np.uint8) if header.dtype == meta.BOOL else header.dtype
+        data = self._file.create_dataset(dataset, header.shape, stored)
+        _write_attributes(data, meta.fields(header))
+        if dataset == "kspace" and header.mask is not None:
+            mask = header.mask
+            axes = ("slice", "y", "x")[-mask.ndim :]
+            beside = self._file.create_dataset("mask", data=mask.astype(np.uint8))
+            _write_attributes(beside, meta.fields(Header("mask", axes, mask.shape, meta.BOOL)))
+        if dataset == "kspace" and header.geometry.voxel:
+            self._file["ismrmrd_header"] = ismrmrd.xml(header)
+        return data
+
+    def _close(self) -> None:
+        if self._file:
+            with _uninterrupted():
+                self._file.close()
 
     def write(self, array: np.ndarray) -> None:
         i = self._written
         self._require_slice(array)
-        with writing(self.name):
+        with writing(self.name), _uninterrupted():
             self._data[i if self.header.sliced else ...] = array
             self._disk.require_well()
 
     def finish(self, history: Sequence[Mapping[str, Any]] = ()) -> None:
         self._require_complete()
-        with writing(self.name):
+        with writing(self.name), _uninterrupted():
             _write_attributes(self._data, {"history": list(history)})
             self._file.close()
             self._disk.require_well()
         self._part.commit()
 
     def abort(self) -> None:
-        self._file.close()
-        self._part.abort()
+        try:
+            self._close()
+        finally:
+            self._part.abort()
 
 
 def _write_attributes(data: Any, fields: Mapping[str, Any]) -> None:

@@ -68,6 +68,13 @@ def test_a_scan_with_other_contents_is_another_scan(mrikit: Mrikit, tmp_path: Pa
     assert (result.code, "was made with another full" in result.stderr) == (2, True)
 
 
+def test_slices_are_added(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "two.npy", simulated(48, 4, 2).kspace, "kspace")
+    assert mrikit(*WORDS, "--slices", "0", "two.npy").code == 0
+    assert mrikit(*WORDS, "--slices", "0,1", "--resume", "two.npy").code == 0
+    assert [path.name for path in sorted((tmp_path / "results" / "cells" / "two").iterdir())] == ["000", "001"]
+
+
 def test_scans_in_datasets_are_taken_and_pipes_are_not(mrikit: Mrikit, tmp_path: Path) -> None:
     save(tmp_path / "scan.h5", read(tmp_path / "full.npy"), "kspace")
     assert mrikit(*WORDS, "scan.h5:kspace").code == 0

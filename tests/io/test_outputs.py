@@ -98,6 +98,33 @@ def test_a_disk_that_is_full_already(small_disk, suffix):
     assert [path.name for path in small_disk.iterdir()] == ["junk"]
 
 
+INTERRUPTED = """
+import os, signal, sys
+from mrikit.cli.app import main
+from mrikit.io import atomic
+
+class Interrupting(atomic.io.FileIO):
+    written = 0
+
+    def write(self, content):
+        Interrupting.written += 1
+        if Interrupting.written == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().write(content)
+
+atomic.io = type("io", (), {"FileIO": Interrupting})
+sys.exit(main(["phantom", "--matrix", "32", "--coils", "2", sys.argv[2]]))
+"""
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
+def test_a_signal_in_the_midst_of_hdf5_waits_for_its_end(tmp_path, n):
+    line = [sys.executable, "-c", INTERRUPTED, str(n), str(tmp_path / "out.h5")]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("dataset", ["/", ".", "a/", "a//b", "../a"])
 def test_what_is_no_name_of_a_dataset(tmp_path, dataset):
     header = Header("image", ("slice", "y", "x"), (1, 8, 8), np.dtype("c8"))
