@@ -31,8 +31,8 @@ def interval(values: np.ndarray, name: str) -> tuple[float, float] | None:
     if n < FEW:
         from scipy.special import stdtrit
 
-        mean, error = float(values.mean()), float(values.std(ddof=1)) / n**0.5
-        return mean - stdtrit(n - 1, 0.975) * error, mean + stdtrit(n - 1, 0.975) * error
+        mean, half = float(values.mean()), float(stdtrit(n - 1, 0.975) * values.std(ddof=1)) / n**0.5
+        return mean - half, mean + half
     index = generator(0, name).integers(len(values), size=(N_RESAMPLES, n))
     low, high = np.quantile(values[index].mean(axis=1), (0.025, 0.975))
     return float(low), float(high)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrikit.axes import LARGEST, SMALLEST, all_finite, describe, require_complex
-from mrikit.errors import DataError, ResultError
+from mrikit.axes import IMAGES, LARGEST, SMALLEST, all_finite, describe, require_complex
+from mrikit.errors import DataError, ResultError, UsageError
 from mrikit.io import Header, Reader
 
 _COMPLEX_KINDS = ("kspace", "maps", "noise")
@@ -39,6 +39,21 @@ def check_input(reader: Reader, index: int, array: np.ndarray) -> None:
     if header.kind == "mask" and not array.any():
         where = f" in slice {index}" if header.sliced else ""
         raise DataError(f"{reader.name}: the mask keeps nothing{where}, expected samples")
+
+
+def check_part(reader: Reader, part: str) -> None:
+    """Raise UsageError where a `part` of what must stay complex is asked for."""
+    if part not in ("auto", "complex") and reader.header.kind not in IMAGES:
+        raise UsageError(f"--part {part}: {reader.name} is {reader.header.kind}, which must stay as it is")
+
+
+def check_crop(reader: Reader, crop: tuple[int, int]) -> None:
+    """Raise UsageError unless the volume is one of images or maps with a centre of `crop` (y, x)."""
+    kind, matrix = reader.header.kind, reader.header.shape[-2:]
+    if kind not in (*IMAGES, "maps"):
+        raise UsageError(f"--crop: {reader.name} is {kind}, and images and maps alone can be cropped")
+    if any(n > there for n, there in zip(crop, matrix, strict=True)):
+        raise UsageError(f"--crop {crop[0]},{crop[1]}: {reader.name} has {describe(matrix)} (y x x) alone")
 
 
 def check_one_shape(reference: Reader, image: Reader) -> None:

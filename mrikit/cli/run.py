@@ -273,23 +273,14 @@ class Run:
 
         crop: (y, x) of the centre that is kept of images or maps.
         """
-        from mrikit.axes import IMAGES, describe
-
         reader = self.open(source)
         header = reader.header
-        if part not in ("auto", "complex") and header.kind not in IMAGES:
-            raise UsageError(f"--part {part}: {reader.name} is {header.kind}, which must stay as it is")
         slices: Iterator[Any] = map(itemgetter(0), self.slices([reader], check=False, ahead=False))
         geometry = header.geometry
         if crop is not None:
             from mrikit.physics.sampling import centre
 
-            matrix = header.shape[-2:]
-            if header.kind not in (*IMAGES, "maps"):
-                raise UsageError(f"--crop: {reader.name} is {header.kind}, and images and maps alone can be cropped")
-            if any(n > there for n, there in zip(crop, matrix, strict=True)):
-                raise UsageError(f"--crop {crop[0]},{crop[1]}: {reader.name} has {describe(matrix)} (y x x) alone")
-            rows, columns = map(centre, matrix, crop)
+            rows, columns = map(centre, header.shape[-2:], crop)
             slices = (each[..., rows, columns] for each in slices)
             geometry = geometry.from_voxel(rows.start, columns.start)
         n_slices = header.n_slices if header.sliced else None

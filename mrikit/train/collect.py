@@ -32,7 +32,7 @@ class Data:
 
     images: Images
     scans: Scans | None
-    skipped: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
     files: tuple[tuple[str, int], ...] = ()
 
 
@@ -103,16 +103,12 @@ def shared(images: list[Volume], scans: list[KspaceFile], simulated: float, as_m
     """`Data` in which every file has its share, in whichever ways it is learned from."""
     volumes = [*images, *(scan.images for scan in scans)]
     if not volumes:
-        return Data(Images([], [], simulated=1.0), None, ())
+        return Data(Images([], [], simulated=1.0), None)
     weights = [v.weight for v in images] + [(1 - as_measured) * s.images.weight for s in scans]
     if not any(weights):  # no image is ever drawn
-        return Data(Images([], [], simulated=1.0), Scans(scans, 1 - simulated), ())
+        return Data(Images([], [], simulated=1.0), Scans(scans, 1 - simulated))
     measured = (1 - simulated) * as_measured * sum(s.images.weight for s in scans) / sum(v.weight for v in volumes)
-    return Data(
-        Images(volumes, weights, simulated / (1 - measured)),
-        Scans(scans, measured) if scans else None,
-        (),
-    )
+    return Data(Images(volumes, weights, simulated / (1 - measured)), Scans(scans, measured) if scans else None)
 
 
 def listed(path: Path) -> list[Path]:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from running import Mrikit, Shell
 
-from mrikit.cli import lockstep, sinks
+from mrikit.cli import files, lockstep, sinks
 from mrikit.errors import DataError
 from mrikit.io import Geometry, Header, Reader, open_reader, open_writer
+from mrikit.io.paths import split_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -389,3 +390,8 @@ def test_files_are_read_and_written_beside_the_work_and_pipes_are_not(
 
     assert mrikit("rss", source, out, **given).code == 0
     assert all((names == {"MainThread"}) is not beside for names in threads.values())
+
+
+@pytest.mark.parametrize("text", ["x.h5:a", "x.h5:a:b", "x.HDF5:a/b", "x.mrd:contrast=1", "x.h5", "x.npy:a", "x.h5:\n"])
+def test_a_path_means_the_same_file_before_numpy_is_imported_and_after(text):
+    assert str(files.on_disk(text)) == split_dataset(text)[0]

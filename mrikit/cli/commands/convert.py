@@ -56,8 +56,13 @@ def convert(
     asymmetric echoes where they belong, readout oversampling removed, averages averaged, calibration lines kept, slices
     in the order of their positions, with the affine that the header means. A noise scan among them whitens the coils.
     """
+    from mrikit.cli.checks import check_crop, check_part
+
     volume = run.open(in_, kind)
-    if whiten and volume.noise is not None and crop is None:  # which k-space is refused, below
+    check_part(volume, part)
+    if crop is not None:
+        check_crop(volume, crop)
+    if whiten and volume.noise is not None:
         from mrikit.physics.coils import whiten as mix
 
         run.note(f"coils whitened with {volume.noise.shape[1]} noise samples", noise_samples=volume.noise.shape[1])
