@@ -103,6 +103,15 @@ def covariance(path: Path) -> np.ndarray:
     return samples @ samples.conj().T / samples.shape[1]
 
 
+@pytest.mark.parametrize(("option", "value"), [("--part", "mag"), ("--crop", "8")])
+def test_raw_data_with_noise_stay_complex_and_whole(
+    mrikit: Mrikit, noisy: Path, tmp_path: Path, option: str, value: str
+) -> None:
+    done = mrikit("convert", option, value, "raw.mrd", "out.npy")
+    assert (done.code, done.stderr.count("\n"), option in done.stderr) == (2, 1, True)
+    assert not (tmp_path / "out.npy").exists()
+
+
 def test_the_noise_scan_whitens(mrikit: Mrikit, noisy: Path, tmp_path: Path) -> None:
     done = mrikit("convert", "raw.mrd", "scan.h5")
 
