@@ -134,10 +134,12 @@ class Sense:
     def solve(self, rhs: Array, lamda: Array | float, x0: Array | None = None, *, n_iters: int = 30) -> Array:
         """Image x with (A^H A + lamda) x = rhs, by conjugate gradients from `x0`.
 
-        With rhs = A^H y + lamda z this is argmin_x ||A x - y||^2 + lamda ||x - z||^2.
+        With rhs = A^H y + lamda z this is argmin_x ||A x - y||^2 + lamda ||x - z||^2. lamda: a number, or an array
+        that has the axes of an image, for a number for each pixel or one for all.
         """
+        weight = to_fft_order(lamda, self.axes) if getattr(lamda, "ndim", 0) else lamda
         x = cg(
-            lambda image: self.normal_fft_order(image) + lamda * image,
+            lambda image: self.normal_fft_order(image) + weight * image,
             to_fft_order(rhs, self.axes),
             None if x0 is None else to_fft_order(x0, self.axes),
             n_iters=n_iters,

@@ -7,13 +7,14 @@ Every step holds a share of the scan's own samples back, reconstructs from the r
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mrikit.physics.fourier import Axes
+from mrikit.physics.fourier import Axes, mirrored
 from mrikit.physics.scan import Scan, SliceWatch, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.unrolled.architectures import Network
@@ -39,8 +40,10 @@ def _free(scan: Scan) -> np.ndarray:
 
 def adapted(
     network: Network, scan: Scan, n_steps: int, *, rng: np.random.Generator, watch: SliceWatch = unwatched
-) -> Network:
+) -> tuple[Network, list[Tensor]]:
     """A copy of `network` that `n_steps` steps have fitted to `scan`, an `adaptable` one, every step to one of `VIEWS`.
+
+    Also the `Problem.trusts` it has been fitted with, which it is to be used with.
 
     Only kernels of convolutions change. Biases would, too, where samples are mostly noise, and so put something where
     the image is empty. A FLAT trusts D as it did before: that D misses less of samples it was fitted to does not make
@@ -51,8 +54,7 @@ def adapted(
         network = copy.deepcopy(network).requires_grad_(False)
         free = _free(scan)
         device = str(next(network.parameters()).device)
-        if isinstance(network, Unrolled):
-            network.keep_trusts(collate([scan], device))
+        trusts = network.trusts(collate([scan], device)) if isinstance(network, Unrolled) else []
         kernels = [parameter.requires_grad_() for parameter in network.parameters() if parameter.ndim == 4]
         rate = LEARNING_RATES[scan.mask.ndim]
         optimiser = torch.optim.Adam(kernels, rate)
@@ -62,20 +64,31 @@ def adapted(
             held_back = np.zeros_like(scan.mask)
             held_back[tuple(chosen.T)] = True
             axes = VIEWS[rng.integers(len(VIEWS))]
-            view, asked = (each.mirrored(axes) for each in (scan, replace(scan, mask=held_back)))
-            loss = foretelling_loss(network, view, asked.mask, device)
+            loss = foretelling_loss(network, scan, held_back, axes, trusts, device)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(kernels, CLIP)
             optimiser.step()
             watch((step + 1) / (n_steps + 1), f"adapting, step {step + 1} of {n_steps}")
-    return network.requires_grad_(False)
+    return network.requires_grad_(False), trusts
 
 
-def foretelling_loss(network: Network, scan: Scan, held_back: np.ndarray, device: str) -> Tensor:
-    """||e||_2 / ||y||_2 + ||e||_1 / ||y||_1 over the samples `held_back`, e the error of what the others foretell."""
+def look(network: Network, scan: Scan, axes: Axes, trusts: Sequence[Tensor], device: str) -> list[Tensor]:
+    """The states of `network` on `scan` mirrored along `axes`, mirrored back. trusts: `Problem.trusts` of `scan`."""
+    problem = collate([scan.mirrored(axes)], device)
+    problem = replace(problem, trusts=[mirrored(trust, axes) for trust in trusts])
+    return [mirrored(state, axes) for state in network(problem)]
+
+
+def foretelling_loss(
+    network: Network, scan: Scan, held_back: np.ndarray, axes: Axes, trusts: Sequence[Tensor], device: str
+) -> Tensor:
+    """||e||_2 / ||y||_2 + ||e||_1 / ||y||_1 over the samples `held_back`, e the error of what the others foretell.
+
+    The others are looked at mirrored along `axes`, the network's trusts being `trusts`.
+    """
     kept = scan.mask & ~held_back
-    image = network(collate([replace(scan, kspace=scan.kspace * kept, mask=kept)], device))[-1]
+    image = look(network, replace(scan, kspace=scan.kspace * kept, mask=kept), axes, trusts, device)[-1]
     maps, mask, truth = (torch.from_numpy(each).to(device) for each in (scan.maps, held_back, scan.kspace * held_back))
     error = Sense(maps, mask, axes=scan.axes).forward(image) - truth
     two, one = (torch.linalg.vector_norm(error, p) / torch.linalg.vector_norm(truth, p) for p in (2, 1))

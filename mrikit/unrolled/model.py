@@ -9,7 +9,7 @@ State x^0 = x_1, the wavelet-regularised image (`start`). Cascade k, at time t_k
 
 The step lengths are the schedule's, not learned. What is learned is U_theta, shared by all cascades or not, the
 thresholds theta_k, and how far D can be trusted, lamda_k. It stands for (noise std / error of D)^2. That error shows in
-what was acquired, so lamda_k falls with the energy of A^H (y - A D), in units of what noise alone would leave. The
+what was acquired, so lamda_k is a map: it falls where A^H (y - A D) has more energy than noise alone would leave. The
 likelihood stands at D, the posterior mean, not at x_t. At the end x^N moves towards x^0 where both are close and
 nothing was measured (`consensus`).
 
@@ -82,7 +82,6 @@ class Unrolled(nn.Module):
         super().__init__()
         n = config.n_unrolls
         self.config = config
-        self.trusts: list[Tensor] = []  # lamda_k of every cascade, where it is not to follow D
         self.times = times(n, config.schedule_power)
         unets = [
             UNet(6, 2, features=config.features, levels=config.levels, n_condition=3)
@@ -104,11 +103,12 @@ class Unrolled(nn.Module):
         self.register_load_state_dict_pre_hook(_hand_out)
 
     def lamda(self, k: int, missing: Tensor, problem: Problem) -> Tensor:
-        """Weight of D against the data at cascade k, `(batch, 1, 1)`, for `missing`, A^H (y - A D)."""
-        if self.trusts:
-            return self.trusts[k]
-        trust = (self.log_lamda[k] + problem.features() @ self.lamda_slope).exp()
-        return (trust / problem.energy(missing).clamp_min(1e-2) ** MISS_POWER)[:, None, None]
+        """Weight of D against the data at cascade k, `(batch, y, x)`, for `missing`, A^H (y - A D)."""
+        if problem.trusts:
+            return problem.trusts[k]
+        trust = (self.log_lamda[k] + problem.features() @ self.lamda_slope).exp()[:, None, None]
+        missed = local_ratio(_energy(missing), problem.noise_energy()) - 1
+        return trust / missed.clamp_min(1e-2) ** MISS_POWER
 
     def threshold(self, k: int, problem: Problem) -> Tensor:
         """theta_k, `(batch, 1, 1)`: higher for noisier and for faster scans."""
@@ -162,14 +162,14 @@ class Unrolled(nn.Module):
         return x - eta * (operator.normal(x) - rhs) - w * (x - mean)
 
     @torch.no_grad()
-    def keep_trusts(self, problem: Problem) -> None:
-        """Let every cascade have the lamda that it has for `problem` now, whatever becomes of D."""
+    def trusts(self, problem: Problem) -> list[Tensor]:
+        """lamda_k of every cascade, for `Problem.trusts`; none in other modes."""
         if self.config.mode != "posterior":
-            return
+            return []
         least_squares = self.least_squares(problem)
         means = [self.denoise(k, x, least_squares, problem) for k, x in enumerate(self(problem)[:-1])]
         missing = [problem.rhs - problem.operator.normal(mean) for mean in means]
-        self.trusts = [self.lamda(k, each, problem) for k, each in enumerate(missing)]
+        return [self.lamda(k, each, problem) for k, each in enumerate(missing)]
 
     def forward(self, problem: Problem) -> list[Tensor]:
         least_squares, x = self.start(problem)
@@ -199,10 +199,15 @@ def consensus(x: Tensor, start: Tensor, operator: Sense) -> Tensor:
     blurred.
     """
     with torch.no_grad():
-        local = blurred(torch.complex(_energy(x - start), _energy(x)))
-        apart = local.real.clamp_min(0) / local.imag.clamp_min(1e-9)
-        weight = START_WEIGHT / (1 + apart / APART)
+        weight = START_WEIGHT / (1 + local_ratio(_energy(x - start), _energy(x)) / APART)
     return x + operator.unseen(weight * (start - x))
+
+
+def local_ratio(a: Tensor, b: Tensor) -> Tensor:
+    """What `a` is over `b`, none negative, `(batch, y, x)`, both summed around each pixel."""
+    scale = b.amax(dim=(-2, -1), keepdim=True).clamp_min(1e-30)
+    local = blurred(torch.complex(a / scale, b / scale))
+    return local.real.clamp_min(0) / local.imag.clamp_min(1e-9)
 
 
 def _energy(x: Tensor) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mrikit.physics.fourier import from_fft_order
 from mrikit.physics.sampling import acceleration
 from mrikit.physics.scan import Scan, virtual_coils
 from mrikit.physics.sense import Sense
@@ -24,6 +26,7 @@ class Problem:
     kspace, maps: y and S, `(batch, coil, y, x)`, of the coils that measured; kspace is an image along the axes that A
         does not transform.
     mask, centre: bool `(batch, 1, 1 or y, x)`, the samples taken, and those of the fully sampled centre.
+    trusts: the lamda of every cascade of FLAT, `(batch, y, x)`, where it is not to follow D.
     """
 
     operator: Sense
@@ -34,15 +37,16 @@ class Problem:
     maps: Tensor
     mask: Tensor
     centre: Tensor
+    trusts: Sequence[Tensor] = ()
 
     def features(self) -> Tensor:
         """Noise and acceleration as numbers around zero, `(batch, 2)`; noise no lower than it is ever simulated."""
         return torch.stack([self.sigma.clamp_min(1e-3).log10() / 2 + 1, self.accel.log() - 1.5], dim=1)
 
-    def energy(self, image: Tensor) -> Tensor:
-        """||image||^2 over what it is on average for an image `(batch, y, x)` of noise alone, A^H n: `(batch,)`."""
-        n = self.sigma**2 / self.accel * self.operator.energy.mean(dim=(-2, -1))
-        return (image.real**2 + image.imag**2).mean(dim=(-2, -1)) / n
+    def noise_energy(self) -> Tensor:
+        """|A^H n|^2 `(batch, y, x)` on average, n being noise."""
+        per_coil = (self.sigma**2 / self.accel)[:, None, None]
+        return per_coil * from_fft_order(self.operator.energy, self.operator.axes)
 
 
 def collate(scans: list[Scan], device: str = "cpu") -> Problem:

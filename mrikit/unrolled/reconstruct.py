@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -12,12 +12,11 @@ import torch
 from mrikit import weights
 from mrikit.arrays import resolve_device
 from mrikit.errors import UsageError
-from mrikit.physics.fourier import Axes, mirrored
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.scan import Scan, SliceWatch, prepare, slices, unwatched
+from mrikit.physics.scan import SliceWatch, prepare, slices, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.rng import generator
-from mrikit.unrolled.adapt import VIEWS, adaptable, adapted
+from mrikit.unrolled.adapt import VIEWS, adaptable, adapted, look
 from mrikit.unrolled.architectures import ARCHITECTURES, Network, build
 from mrikit.unrolled.problem import Problem, collate
 
@@ -81,23 +80,19 @@ def reconstruct(
     piece = prepare(kspace, mask, maps, how, method="flat-recon")
     scan = piece.scan
     network = load_model(model, device)
+    views, trusts = VIEWS[:1], []
     adapting = adapt > 0 and adaptable(scan)
     if adapting:
-        network = adapted(network, scan, adapt, rng=generator(how.seed if how else 0, "adapt"), watch=watch)
+        views, rng = VIEWS, generator(how.seed if how else 0, "adapt")
+        network, trusts = adapted(network, scan, adapt, rng=rng, watch=watch)
     path = None
     with torch.inference_mode():
-        states = look(network, scan, VIEWS if adapting else VIEWS[:1], device)
+        paths = [look(network, scan, axes, trusts, device) for axes in views]
+        states = [torch.stack(seen).mean(dim=0) for seen in zip(*paths, strict=True)]
         if trajectory:
             problem = collate([scan], device)
             path = Trajectory(scan.rescale(torch.cat(states).cpu().numpy()), partial(residuals, states, problem))
     return Result(scan.rescale(states[-1][0].cpu().numpy()), piece.maps, piece.accel, scan.scale, adapting, path)
-
-
-def look(network: Network, scan: Scan, views: Sequence[Axes], device: str) -> list[torch.Tensor]:
-    """The states of `network` on `scan`, `(1, y, x)` each, in the mean over `views` of it."""
-    seen = ((axes, network(collate([scan.mirrored(axes)], device))) for axes in views)
-    states = [[mirrored(state, axes) for state in path] for axes, path in seen]
-    return [torch.stack(each).mean(dim=0) for each in zip(*states, strict=True)]
 
 
 @torch.inference_mode()
