@@ -1,9 +1,11 @@
 """FLAT against the plain unrolled network and the paper's steps: same backbone, same other losses, same budget.
 
-    python tests/bench/flat.py OUT [--steps 700] [--seeds 3] [--study arms align network robust] [--data DIR]
+    python tests/bench/flat.py OUT [--steps 700] [--seeds 3] [--study arms align length network robust] [--data DIR]
 
 arms     posterior steps, aligned with the path (flat); learned steps, not aligned (plain); the paper's steps (paper)
 align    flat, whose alignment weight is 0.1, with weights 0 and 1; plain with and without: what it does alone
+length   flat, whose schedule has the power 1, with powers 0, 3 and 10: the last goes all the way to every estimate, as
+         unrolled networks with conjugate gradients do that know no flow
 network  flat and plain with twelve cascades, the paper's number, and with a U-Net for every one of four
 robust   flat and plain trained on vertical equispaced masks alone, tested on horizontal, random and Poisson ones too
 
@@ -66,6 +68,7 @@ STUDIES = {
         PLAIN,
         Arm("plain aligned", PLAIN.settings),
     ),
+    "length": (FLAT, *(Arm(f"flat power {p:g}", {"schedule_power": p}) for p in (0.0, 3.0, 10.0))),
     "network": tuple(
         Arm(f"{a.name} {name}", a.settings | changed, a.options)
         for name, changed in {"twelve": {"n_unrolls": 12}, "unshared": {"shared": False}}.items()
@@ -77,6 +80,7 @@ STUDIES = {
 MASKS = {
     "arms": (("random", "x"),),
     "align": (("random", "x"),),
+    "length": (("random", "x"),),
     "network": (("random", "x"),),
     "robust": (("equispaced", "x"), ("equispaced", "y"), ("random", "x"), ("poisson", "x")),
 }
