@@ -216,6 +216,9 @@ Init = Annotated[
 AlignWeight = Annotated[
     float | None, typer.Option(help="Weight of the alignment; 0.1 by default.", min=0, show_default=False)
 ]
+MagnitudeWeight = Annotated[
+    float, typer.Option(help="Share of the magnitude's error in the loss, beside the complex image's.", min=0, max=1)
+]
 Optimiser = Annotated[
     Literal["adam", "muon"],
     typer.Option(metavar="NAME", help="adam, or muon for kernels: a seventh more time a step, and more learned in it."),

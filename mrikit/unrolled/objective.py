@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -32,7 +33,8 @@ def ssim(a: Tensor, b: Tensor, size: int = 7) -> Tensor:
 def distance(a: Tensor, b: Tensor | None = None) -> Tensor:
     """||a - b||, or ||a||, per item of `(batch, y, x)`."""
     difference = a if b is None else a - b
-    return torch.sqrt((difference.real**2 + difference.imag**2).sum(dim=(-2, -1)) + 1e-10)
+    energy = difference.real**2 + difference.imag**2 if difference.is_complex() else difference**2
+    return torch.sqrt(energy.sum(dim=(-2, -1)) + 1e-10)
 
 
 def magnitude(x: Tensor) -> Tensor:
@@ -48,16 +50,19 @@ def loss(
     ssim_weight: float = 0.1,
     align: str = "state",
     align_weight: float = 0.1,
+    magnitude_weight: float = 0.0,
 ) -> tuple[Tensor, dict[str, float]]:
     """Total loss of the states x^0 .. x^N `(batch, y, x)` against `target`, and its parts as numbers.
 
-        mean_batch( ||x^N - x_0|| + align_weight mean_{0<k<N} omega_k ||x^k - x*_{t_k}|| ) / ||x^0 - x_0||
+        mean_batch( e(x^N) + align_weight mean_{0<k<N} omega_k ||x^k - x*_{t_k}|| ) / ||x^0 - x_0||
         + ssim_weight (1 - SSIM(|x^N|, |x_0|)),          x*_t = (1 - t) x_0 + t x^0
+        e(x) = (1 - magnitude_weight) ||x - x_0|| + magnitude_weight sqrt(2) || |x| - |x_0| ||
 
     Aligning the states is aligning the velocities: with the ideal velocity taken from the network's own
     state, v_k - v*_k = (x*_{t_{k+1}} - x^{k+1}) / Delta_k. So `align` only chooses weights: omega_k = 1 for `state`,
     1 / Delta_{k-1}, scaled to a mean of 1, for `velocity`; `none` leaves the term out.
 
+    Half the energy of a small error that knows nothing of the phase is in the magnitude: hence the sqrt(2).
     Every item is measured against the error it starts with, so that hard scans do not drown out easy ones. The norm
     is the Euclidean one: it fitted a single problem twice as fast as l1, whose gradient was always clipped.
     """
@@ -67,6 +72,10 @@ def loss(
     end = distance(final, target) / unit
     total = end.mean()
     parts = {"end": float(total.detach())}
+    if magnitude_weight:
+        error = distance(magnitude(final), magnitude(target)) / unit
+        total = torch.lerp(total, math.sqrt(2) * error.mean(), magnitude_weight)
+        parts["magnitude"] = float(error.detach().mean())
     if align != "none" and align_weight and len(states) > 2:
         path = torch.stack(
             [distance(x, torch.lerp(target, start, t)) / unit for x, t in zip(states[1:-1], times[1:-1], strict=True)]

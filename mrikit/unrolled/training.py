@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -37,6 +38,7 @@ def unroll_train(
     init: str | None = None,
     align: str | None = None,
     align_weight: float | None = None,
+    magnitude_weight: float = 0.0,
     simulated: float = 0.5,
     accels: tuple[float, float] = (2.0, 12.0),
     mask_kinds: Sequence[str] = KINDS,
@@ -51,8 +53,8 @@ def unroll_train(
     mask_kinds and crop are those of `Simulation`. simulated: share of simulated anatomy. epochs: instead of
     `recipe.n_steps`, so many times as many scans as there are images in `files`. network: its architecture and
     settings; by default flat-small. init: weights of such a network to begin with, by name or file. align,
-    align_weight: of `objective.loss`; by default FLAT alone aligns its states, with a weight of 0.1. validate: what
-    to validate with, on whole matrices, the same problems in every run. Started by torchrun, the
+    align_weight, magnitude_weight: of `objective.loss`; by default FLAT alone aligns its states, with a weight of 0.1.
+    validate: what to validate with, on whole matrices, the same problems in every run. Started by torchrun, the
     processes train together.
 
     Raises CannotCreateError where there is a run or a card already, UsageError where a weight of no alignment, an
@@ -94,12 +96,14 @@ def unroll_train(
             "problems_per_scan": per_scan,
             "align": align,
             "align_weight": align_weight,
+            "magnitude_weight": magnitude_weight,
             "init": begun,
         }
+        measure = partial(loss, align=align, align_weight=align_weight, magnitude_weight=magnitude_weight)
         state = job.fit(
             model,
             lambda numbers: Stream(simulation, recipe.seed).items(numbers, device),
-            lambda net, item: loss(net(item[0]), item[1], net.times, align=align, align_weight=align_weight),
+            lambda net, item: measure(net(item[0]), item[1], net.times),
             recipe,
             {**terms, "files": learned.files, "architecture": chosen.architecture, "config": model.config.to_json()},
             validation=validation,

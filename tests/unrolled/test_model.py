@@ -271,6 +271,21 @@ def test_loss_is_zero_on_the_ideal_path_and_one_without_progress():
     assert float(still) == pytest.approx(1.05, abs=0.02)
 
 
+def test_a_loss_of_magnitudes_knows_no_phase():
+    torch.manual_seed(0)
+    target, noise = torch.randn(2, 2, 64, 64, dtype=torch.complex64)
+    start = target + noise
+
+    def end(x, weight):
+        options = {"ssim_weight": 0, "align": "none", "magnitude_weight": weight}
+        return float(loss([start, x], target, [1.0, 0.0], **options)[0])
+
+    assert end(1j * target, 1) < 1e-3 < end(1j * target, 0)
+    small = target + 0.01 * noise
+    assert end(small, 1) == pytest.approx(end(small, 0), rel=0.05)  # an error of no phase counts alike
+    assert end(1j * target, 0.25) == pytest.approx(0.75 * end(1j * target, 0), rel=1e-3)
+
+
 def test_alignment_by_velocity_weighs_short_steps_more():
     torch.manual_seed(0)
     target, start = torch.randn(2, 2, 16, 16, dtype=torch.complex64)
