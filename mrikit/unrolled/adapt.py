@@ -54,7 +54,7 @@ def adapted(
         network = copy.deepcopy(network).requires_grad_(False)
         free = _free(scan)
         device = str(next(network.parameters()).device)
-        trusts = network.trusts(collate([scan], device)) if isinstance(network, Unrolled) else []
+        trusts = network.trusts_for(collate([scan], device)) if isinstance(network, Unrolled) else []
         kernels = [parameter.requires_grad_() for parameter in network.parameters() if parameter.ndim == 4]
         rate = LEARNING_RATES[scan.mask.ndim]
         optimiser = torch.optim.Adam(kernels, rate)

@@ -43,6 +43,10 @@ class Problem:
         """Noise and acceleration as numbers around zero, `(batch, 2)`; noise no lower than it is ever simulated."""
         return torch.stack([self.sigma.clamp_min(1e-3).log10() / 2 + 1, self.accel.log() - 1.5], dim=1)
 
+    def missing(self, image: Tensor) -> Tensor:
+        """A^H (y - A image), what `image` `(batch, y, x)` misses of the samples."""
+        return self.rhs - self.operator.normal(image)
+
     def noise_energy(self) -> Tensor:
         """|A^H n|^2 `(batch, y, x)` on average, n being noise."""
         per_coil = (self.sigma**2 / self.accel)[:, None, None]

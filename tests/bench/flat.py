@@ -4,8 +4,8 @@
 
 arms     posterior steps, aligned with the path (flat); learned steps, not aligned (plain); the paper's steps (paper)
 align    flat, whose alignment weight is 0.1, with weights 0 and 1; plain with and without: what it does alone
-length   flat, whose schedule has the power 1, with powers 0, 3 and 10: the last goes all the way to every estimate, as
-         unrolled networks with conjugate gradients do that know no flow
+length   flat, whose schedule has the power 1, with powers 0, 3 and 10: with 10 every cascade goes to its estimate,
+         but for 4 % at most, as unrolled networks with conjugate gradients do that know no flow
 network  flat and plain with twelve cascades, the paper's number, and with a U-Net for every one of four
 robust   flat and plain trained on vertical equispaced masks alone, tested on horizontal, random and Poisson ones too
 

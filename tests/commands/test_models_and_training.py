@@ -107,6 +107,7 @@ def test_every_network_is_trained_from_its_configuration(
     config = json.dumps({"architecture": architecture, "config": TINY[architecture]})
     (tmp_path / "tiny.json").write_text(config)
     words = ["unroll-train", "--config", "tiny.json", *options, "--steps", "1", "--per-scan", "1", "--crop", "24"]
+    words += ["--magnitude-weight", "0.5"] if architecture == "flat" else []
     result = mrikit(*words, "--mask-kind", "random", "images.npy", "own.safetensors")
 
     assert result.code == 0, result.stderr
@@ -115,6 +116,7 @@ def test_every_network_is_trained_from_its_configuration(
     assert {**card["config"], **TINY[architecture], **CHANGED[architecture]} == card["config"]
     assert card["training"]["align"] == {"flat": "velocity", "modl": "none", "varnet": "none"}[architecture]
     assert ("align" in card["metrics"]) == (architecture == "flat")
+    assert ("magnitude" in card["metrics"]) == (card["training"]["magnitude_weight"] == 0.5) == (architecture == "flat")
     kept, trained = load_file(tmp_path / "own.run" / "state.safetensors"), load_file(tmp_path / "own.safetensors")
     assert all(torch.equal(value, kept[f"average.{name}"]) for name, value in trained.items())
     assert not all(torch.equal(value, kept[f"model.{name}"]) for name, value in trained.items())

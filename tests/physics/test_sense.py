@@ -58,11 +58,13 @@ def test_normal(case, random):
     assert np.allclose(operator.normal(image), operator.adjoint(operator.forward(image)), atol=1e-4)
 
 
-def test_solve_is_the_regularised_solution(case, random):
+@pytest.mark.parametrize("by_pixel", [False, True])
+def test_solve_is_the_regularised_solution(case, random, by_pixel):
     operator, image_shape, _ = case
     truth, prior = random.complex(*image_shape), random.complex(*image_shape)
-    rhs = operator.normal(truth) + 0.5 * truth
-    found = operator.solve(rhs, 0.5, prior, n_iters=200)
+    lamda = 0.5 + np.abs(random.complex(*image_shape)) if by_pixel else 0.5
+    rhs = operator.normal(truth) + lamda * truth
+    found = operator.solve(rhs, lamda, prior, n_iters=200)
     assert np.abs(found - truth).max() < 2e-3
 
 

@@ -11,13 +11,14 @@ import torch
 from scans import simulated
 
 import mrikit as api
+import mrikit.unrolled.adapt as adapt_module
 import mrikit.unrolled.reconstruct as reconstruct_module
 from mrikit.physics.scan import Scan, prepare
 from mrikit.rng import generator
-from mrikit.unrolled.adapt import VIEWS, adaptable, adapted, foretelling_loss
+from mrikit.unrolled.adapt import VIEWS, adaptable, adapted, foretelling_loss, look
 from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.problem import Problem, collate
-from mrikit.unrolled.reconstruct import load_model, look, reconstruct
+from mrikit.unrolled.reconstruct import load_model, reconstruct
 
 KINDS = ("random", "poisson")
 SMALL = {
@@ -166,12 +167,17 @@ def test_a_centre_beside_the_middle_is_held_back_from_every_side() -> None:
 
 def test_views_are_for_those_who_adapt(monkeypatch: pytest.MonkeyPatch) -> None:
     kspace, mask = simulated((64, 96), coils=4).kspace[0], api.mask((64, 96), 4)
-    seen = []
-    monkeypatch.setattr(reconstruct_module, "look", lambda *args: seen.append(args[2]) or look(*args))
+    seen, learned = [], []
+    for module, looks in ((reconstruct_module, seen), (adapt_module, learned)):
+        monkeypatch.setattr(module, "look", lambda *args, looks=looks: looks.append(args[2:4]) or look(*args))
     reconstruct(kspace, mask)
-    reconstruct(kspace, mask, adapt=1)
+    reconstruct(kspace, mask, adapt=8)
     reconstruct(kspace, adapt=1)  # nothing to hold back
-    assert seen == [(), *VIEWS, ()]
+    assert [axes for axes, _ in seen] == [(), *VIEWS, ()]
+    assert len({axes for axes, _ in learned}) > 1
+    # Trusts are kept once there is a fit, and then they are the same ones throughout.
+    assert [len(trusts) for _, trusts in seen] == [0, 4, 4, 4, 4, 0]
+    assert all(trusts is seen[1][1] for _, trusts in (*seen[1:5], *learned))
     assert adaptable(scan())
 
 

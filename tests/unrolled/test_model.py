@@ -15,12 +15,12 @@ from mrikit.physics.phantom import scan
 from mrikit.physics.sampling import undersample
 from mrikit.physics.scan import standardise
 from mrikit.physics.sense import Sense
-from mrikit.unrolled.model import START_WEIGHT, Config, Unrolled, consensus, local_ratio
+from mrikit.unrolled.model import MISSED, START_WEIGHT, Config, Unrolled, consensus, local_ratio
 from mrikit.unrolled.objective import loss, magnitude, ssim
 from mrikit.unrolled.problem import collate
 from mrikit.unrolled.reconstruct import load_model
 from mrikit.unrolled.schedule import step
-from mrikit.unrolled.start import local_phase, shrink_aligned
+from mrikit.unrolled.start import blurred, local_phase, shrink_aligned
 
 SMALL = Config(n_unrolls=3, features=4, levels=1, n_cg=4, n_least_squares=4, n_start=6)
 
@@ -160,9 +160,11 @@ def test_the_network_is_told_noise_and_acceleration(brain, what):
 
 
 @pytest.mark.parametrize("kind", ["random", "poisson"])
-def test_the_energy_that_noise_leaves_is_known(brain, kind):
+@pytest.mark.parametrize("shape", [(48, 40), (47, 39)])
+def test_the_energy_that_noise_leaves_is_known(kind, shape):
     torch.manual_seed(0)
-    problem = collate([problem_of(brain, mask((48, 40), 3, kind=kind, seed=1))])
+    brain = scan(shape, coils=4, noise=0.01, seed=3)
+    problem = collate([problem_of(brain, mask(shape, 3, kind=kind, seed=1))])
     kspace = problem.operator.forward(problem.rhs)
     noise = [problem.sigma * torch.randn_like(kspace) for _ in range(200)]
     energy = sum(problem.operator.adjoint(y).abs() ** 2 for y in noise) / len(noise)
@@ -182,6 +184,26 @@ def test_the_more_a_mean_misses_the_less_it_weighs_there(network, brain):
     torch.testing.assert_close(twice[0, 0, 0], once[0, 0, 0])  # nothing is missing around there
     assert once[0, 0, 0] > 100 * once[0, 24, 20]
     assert network.lamda(0, 0 * missing, problem).isfinite().all()
+
+
+def test_trust_is_by_the_energy_beyond_that_of_noise(network, brain):
+    problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
+    noise = problem.noise_energy()
+
+    def lamda(energy):
+        return network.lamda(0, torch.sqrt(energy * noise).to(torch.complex64), problem)[noise > 0.1 * noise.max()]
+
+    torch.testing.assert_close(lamda(2), 2 * lamda(5))
+    torch.testing.assert_close(lamda(0.5), lamda(1.2))
+    torch.testing.assert_close(lamda(1 + MISSED), 2 * lamda(1 + 4 * MISSED))
+    torch.testing.assert_close(lamda(1 + MISSED), lamda(0))
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1.0, 1e12])
+def test_a_local_ratio_is_of_any_size(factor):
+    a, b = torch.rand(2, 1, 48, 40, generator=torch.Generator().manual_seed(0)).double().unbind(0)
+    expected = factor * blurred(a.to(torch.complex128)).real / blurred(b.to(torch.complex128)).real
+    torch.testing.assert_close(local_ratio(factor * a.float(), b.float()), expected.float(), rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("mode", ["paper", "free"])
