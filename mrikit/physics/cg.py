@@ -12,7 +12,7 @@ def inner(a: Array, b: Array, ndim: int) -> Array:
     xp = namespace(a, b)
     axes = tuple(range(-ndim, 0))
     if xp.isdtype(a.dtype, "complex floating"):
-        return xp.sum(xp.real(a) * xp.real(b) + xp.imag(a) * xp.imag(b), axis=axes, keepdims=True)
+        return xp.real(xp.sum(xp.conj(a) * b, axis=axes, keepdims=True))
     return xp.sum(a * b, axis=axes, keepdims=True)
 
 
@@ -31,13 +31,15 @@ def cg(
     direction = residual
     energy = inner(residual, residual, ndim)
     done = xp.finfo(b.dtype).eps ** 2 * inner(b, b, ndim)
-    for _ in range(n_iters):
+    for k in range(n_iters):
         image = normal(direction)
         curvature = inner(direction, image, ndim)
         active = (energy > done) & (curvature > 0)
         zero = xp.zeros_like(energy)
         step = xp.where(active, energy / xp.where(active, curvature, zero + 1), zero)
         x = x + step * direction
+        if k == n_iters - 1:
+            break
         residual = residual - step * image
         new_energy = inner(residual, residual, ndim)
         ratio = xp.where(active, new_energy / xp.where(active, energy, zero + 1), zero)

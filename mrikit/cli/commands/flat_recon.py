@@ -57,7 +57,7 @@ def flat_recon(
 
     With --adapt the network learns, before it reconstructs a slice, to foretell samples of that slice which it is not
     shown, and it looks at the slice from four sides. No reference is needed. 30 steps gained 0.5 dB with lines and 0.3
-    dB with masks of the plane, 0.1 to 1.0 dB on each of 52 scans and masks. They take half a minute a slice or so.
+    dB with masks of the plane, 0.1 to 1.1 dB on each of 52 scans and masks. They take half a minute a slice or so.
     """
     from mrikit.physics.retrospective import Sampling
     from mrikit.unrolled.reconstruct import load_model, reconstruct
