@@ -152,6 +152,13 @@ def test_cg_items_do_not_see_each_other(random):
         assert np.array_equal(together[i], alone)
 
 
+def test_cg_takes_as_many_iterations_as_it_is_asked_for(random):
+    """An iteration for each eigenvalue ends at the solution; one fewer does not."""
+    b, eigenvalues = random.complex(12, 10), np.resize([1.0, 2.0, 5.0], (12, 10)).astype(np.float32)
+    errors = [float(np.abs(cg(lambda x: eigenvalues * x, b, n_iters=n) - b / eigenvalues).max()) for n in (2, 3)]
+    assert errors[0] > 1e-2 and errors[1] < 1e-5
+
+
 def test_cg_stays_where_it_is_done(random):
     b = random.complex(4, 4)
     assert np.array_equal(cg(lambda x: 2 * x, b, n_iters=50), cg(lambda x: 2 * x, b, n_iters=2))
