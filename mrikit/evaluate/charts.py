@@ -37,8 +37,10 @@ def against_acceleration(rows: Sequence[Row]) -> Figure:
             panel.set_xticks(accels, [f"{accel:g}" for accel in accels])
             panel.minorticks_off()
             panel.grid(alpha=0.3)
-    for panel, label in zip(axes[:, 0], SCORES.values(), strict=True):
+    for panel, (score, label) in zip(axes[:, 0], SCORES.items(), strict=True):
         panel.set_ylabel(label)
+        if score == "ssim":  # intervals of few scans know nothing of the bound
+            panel.set_ylim(top=min(1.0, panel.get_ylim()[1]))
     figure.align_ylabels(axes[:, 0])
     handles = {label: h for panel in axes.flat for h, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     shown = [name for name in names if name in handles]

@@ -77,6 +77,15 @@ def test_a_column_a_mask_a_line_a_method_with_intervals() -> None:
     assert [axis.get_ylabel() for axis in figure.axes[::2]] == ["PSNR in the object (dB)", "SSIM"]
 
 
+def test_no_interval_of_ssim_is_drawn_beyond_one() -> None:
+    figure = against_acceleration([row(str(i), 0, 4, "flat", value) for i, value in enumerate((30.0, 45.0, 49.0))])
+    psnr, ssim = figure.axes
+    (found,) = ssim.containers
+
+    assert found.lines[2][0].get_segments()[0][1, 1] > 1 == ssim.get_ylim()[1]
+    assert psnr.get_ylim()[1] > 49
+
+
 def test_cascades_are_averaged_over_the_pieces_that_all_networks_have() -> None:
     steps = {"flat": [[20.0, 0.5], [30.0, 0.7]], "modl": [[10.0, 0.1], [20.0, 0.3], [24.0, 0.5]]}
     rows = [row("a", 0, 4, name, 30.0, cascades=each) for name, each in steps.items()]
