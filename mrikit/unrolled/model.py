@@ -48,7 +48,7 @@ MODES = ("posterior", "paper", "free")
 MISS_POWER = 0.5
 # The least that is held to be missed around a pixel, in units of noise. With 0.01, where next to nothing is, SSIM of a
 # noisy scan of one coil is 0.013 lower; with 1, a head of eight coils loses 0.1 dB with Poisson discs.
-MISSED = 0.3
+LEAST_MISSED = 0.3
 # The weight of the start in the mean where it is close to the network's image, and the distance that halves it. Not
 # learned: it costs 0.05 dB on simulated scans, but on real ones it is worth 0.1 to 0.4 dB with Poisson discs.
 START_WEIGHT, APART = 0.4, 0.003
@@ -111,7 +111,7 @@ class Unrolled(nn.Module):
             return problem.trusts[k]
         trust = (self.log_lamda[k] + problem.features() @ self.lamda_slope).exp()[:, None, None]
         missed = local_ratio(_energy(missing), problem.noise_energy()) - 1
-        return trust / missed.clamp_min(MISSED) ** MISS_POWER
+        return trust / missed.clamp_min(LEAST_MISSED) ** MISS_POWER
 
     def threshold(self, k: int, problem: Problem) -> Tensor:
         """theta_k, `(batch, 1, 1)`: higher for noisier and for faster scans."""

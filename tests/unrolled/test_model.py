@@ -15,7 +15,7 @@ from mrikit.physics.phantom import scan
 from mrikit.physics.sampling import undersample
 from mrikit.physics.scan import standardise
 from mrikit.physics.sense import Sense
-from mrikit.unrolled.model import MISSED, START_WEIGHT, Config, Unrolled, consensus, local_ratio
+from mrikit.unrolled.model import LEAST_MISSED, START_WEIGHT, Config, Unrolled, consensus, local_ratio
 from mrikit.unrolled.objective import loss, magnitude, ssim
 from mrikit.unrolled.problem import collate
 from mrikit.unrolled.reconstruct import load_model
@@ -195,8 +195,8 @@ def test_trust_is_by_the_energy_beyond_that_of_noise(network, brain):
 
     torch.testing.assert_close(lamda(2), 2 * lamda(5))
     torch.testing.assert_close(lamda(0.5), lamda(1.2))
-    torch.testing.assert_close(lamda(1 + MISSED), 2 * lamda(1 + 4 * MISSED))
-    torch.testing.assert_close(lamda(1 + MISSED), lamda(0))
+    torch.testing.assert_close(lamda(1 + LEAST_MISSED), 2 * lamda(1 + 4 * LEAST_MISSED))
+    torch.testing.assert_close(lamda(1 + LEAST_MISSED), lamda(0))
 
 
 @pytest.mark.parametrize("factor", [1e-12, 1.0, 1e12])
