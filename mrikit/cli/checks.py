@@ -41,6 +41,22 @@ def check_input(reader: Reader, index: int, array: np.ndarray) -> None:
         raise DataError(f"{reader.name}: the mask keeps nothing{where}, expected samples")
 
 
+def beyond_own_mask(reader: Reader, array: np.ndarray) -> str | None:
+    """A warning of k-space whose first slice, `array`, holds samples that the mask stored beside it denies."""
+    mask = reader.header.mask
+    if reader.header.kind != "kspace" or mask is None:
+        return None
+    sampled = (array != 0).any(axis=-3)
+    n_beyond = np.count_nonzero(sampled & ~(mask[0] if mask.ndim == 3 else mask))
+    if not n_beyond:
+        return None
+    name, share = reader.name, n_beyond / np.count_nonzero(sampled)
+    return (
+        f"{name}: {share:.0%} of the samples lie outside the mask stored beside them, and are taken all the same; "
+        f"`mrikit undersample {name} {name}:mask OUT` leaves those of the mask"
+    )
+
+
 def check_part(reader: Reader, part: str) -> None:
     """Raise UsageError where a `part` of what must stay complex is asked for."""
     if part not in ("auto", "complex") and reader.header.kind not in IMAGES:

@@ -212,11 +212,22 @@ class Run:
             slices = overlap.ahead(slices, self._thread())
         with self.console.progress(len(steps), self.command) as bar:
             self._bar = bar
-            for arrays in slices:
+            for i, arrays in enumerate(slices):
+                if check and i == 0:
+                    self._compare_with_own_masks(readers, arrays)
                 yield arrays
                 del arrays  # before the next is waited for
                 bar.advance()
         self._bar = None
+
+    def _compare_with_own_masks(self, readers: Sequence[Reader | None], arrays: Sequence[Any]) -> None:
+        from mrikit.cli.checks import beyond_own_mask
+
+        if any(reader.header.kind == "mask" for reader in self._readers):
+            return  # the user says which samples are to be taken
+        for reader, array in zip(readers, arrays, strict=True):
+            if reader is not None and (text := beyond_own_mask(reader, array)):
+                self.warn(text)
 
     # writing
 

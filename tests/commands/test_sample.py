@@ -246,6 +246,21 @@ def test_what_was_not_acquired_is_not_said_to_be_left(mrikit: Mrikit, tmp_path: 
     np.testing.assert_array_equal(stored.ravel(), lines % 6 == 0)
 
 
+def test_samples_that_their_own_mask_denies_are_told_of(mrikit: Mrikit, tmp_path: Path) -> None:
+    """A file of full k-space may hold a mask that was never applied, and nobody is to take it for applied."""
+    lines = np.arange(64) % 4 == 0
+    save(tmp_path / "odd.h5", simulated().kspace, "kspace", mask=lines)
+    said = "odd.h5: 75% of the samples lie outside the mask stored beside them"
+    assert mrikit("rss", "odd.h5", "all.npy", "--json").json["warnings"][0].startswith(said)
+    np.testing.assert_array_equal(read(tmp_path / "all.npy"), api.rss(simulated().kspace))
+
+    # What the warning advises, and a mask that the user gives, need none.
+    result = mrikit("undersample", "odd.h5", "odd.h5:mask", "under.h5")
+    assert (result.code, result.stderr) == (0, "mrikit undersample: R = 4\n")
+    assert "warnings" not in mrikit("rss", "under.h5", "some.npy", "--json").json
+    np.testing.assert_array_equal(read(tmp_path / "under.h5"), np.where(lines, simulated().kspace, 0))
+
+
 def test_masks_of_their_own_leave_accelerations_of_their_own(mrikit: Mrikit, scan: Path, tmp_path: Path) -> None:
     save(tmp_path / "masks.npy", np.stack([np.tile(np.arange(64) % n == 0, (64, 1)) for n in (2, 4)]), "mask")
     result = mrikit("undersample", "scan.h5", "masks.npy", "under.h5", "--json")
