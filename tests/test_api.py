@@ -64,6 +64,37 @@ def test_masks_and_maps_of_a_volume_go_slice_by_slice() -> None:
             mrikit.flat_recon(kspace, **wrong)
 
 
+def test_tensors_are_taken_wherever_numpy_arrays_are() -> None:
+    import numpy as np
+    import torch
+
+    kspace = mrikit.phantom(48, coils=4, slices=2, seed=1)
+    maps, lines = mrikit.espirit(kspace), mrikit.mask((48, 48), 2)
+    policy, one = mrikit.load_policy("policy-128-array"), kspace[0]
+    calls = {
+        "flat_recon": ((kspace,), {"mask": lines, "maps": maps}),
+        "langevin": ((kspace, 2), {"maps": maps, "samples": 2, "steps": 2}),
+        "pics": ((kspace, maps), {"n_iters": 3}),
+        "convdecoder": ((kspace, maps), {"n_iters": 2}),
+        "undersample": ((kspace, lines), {}),
+        "rss": ((kspace,), {}),
+        "mvue": ((kspace, maps), {}),
+        "propose": ((policy, one, 4), {}),
+    }
+
+    def tensors(values: object) -> object:
+        return torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+
+    for name, (given, options) in calls.items():
+        function = getattr(mrikit, name)
+        expected = np.asarray(function(*given, **options))
+        found = function(*map(tensors, given), **{key: tensors(value) for key, value in options.items()})
+        tiny = 1e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-4, atol=tiny, err_msg=name)
+    image = mrikit.rss(kspace)
+    assert mrikit.metrics(tensors(image), tensors(image + 1)) == mrikit.metrics(image, image + 1)
+
+
 def test_defaults_are_those_of_the_commands() -> None:
     import inspect
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mrikit.arrays import Array
 from mrikit.errors import UsageError
-from mrikit.physics.scan import SliceWatch, prepare, unwatched, virtual_coils
+from mrikit.physics.scan import SliceWatch, prepare, slices, stacked, unwatched, virtual_coils
 from mrikit.physics.sense import Sense
 from mrikit.rng import generator
 
@@ -78,11 +79,11 @@ def fit(
 
 
 def convdecoder(
-    kspace: np.ndarray, maps: np.ndarray, *, n_iters: int = N_ITERS, seed: int = 0, device: str = "cpu"
+    kspace: Array, maps: Array, *, n_iters: int = N_ITERS, seed: int = 0, device: str = "cpu"
 ) -> np.ndarray:
     """Image `(..., y, x)` complex64 of k-space `(..., coil, y, x)` and maps of the same shape, as `fit` makes it."""
-    options = {"n_iters": n_iters, "seed": seed, "device": device}
-    if kspace.ndim == 3:
-        return fit(kspace, maps, **options).image
-    slices = zip(kspace, maps, strict=True)
-    return np.stack([fit(*arrays, number, **options).image for number, arrays in enumerate(slices)])
+    images = [
+        fit(one, its_maps, number, n_iters=n_iters, seed=seed, device=device).image
+        for number, (one, _, its_maps) in enumerate(slices(kspace, None, maps))
+    ]
+    return stacked(images, kspace)

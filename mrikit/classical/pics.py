@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mrikit.arrays import Array, to_numpy
 from mrikit.errors import UsageError
 from mrikit.physics.coils import require_fit
 from mrikit.physics.sampling import sampling
@@ -16,8 +17,8 @@ REGULARISERS = ("wavelet", "tv", "l2")
 
 
 def pics(
-    kspace: np.ndarray,
-    maps: np.ndarray,
+    kspace: Array,
+    maps: Array,
     *,
     reg: str = "wavelet",
     lamda: float | None = None,
@@ -35,6 +36,7 @@ def pics(
     scan: by default 0.005 for wavelet and tv, 0.01 for l2. n_iters: by default 100, and 30 for l2.
     chunk: coils worked on at a time, all by default. Fewer take less memory; the result is the same but for rounding.
     """
+    kspace, maps = to_numpy(kspace), to_numpy(maps)
     require_fit(kspace, maps)
     if kspace.ndim > 3:
         options: dict[str, Any] = {"reg": reg, "lamda": lamda, "n_iters": n_iters, "chunk": chunk}

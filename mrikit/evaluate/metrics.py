@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from mrikit.arrays import Array, to_numpy
 from mrikit.axes import describe
 from mrikit.errors import DataError
 
@@ -45,12 +46,13 @@ class Report:
         return asdict(self)
 
 
-def metrics(reference: np.ndarray, image: np.ndarray, *, mask_level: float = 0.05) -> Report:
+def metrics(reference: Array, image: Array, *, mask_level: float = 0.05) -> Report:
     """Scores of `image` against `reference`, both `(slice, y, x)` or `(y, x)`, complex or magnitude.
 
     The mask holds the voxels where the reference is above `mask_level` times its maximum; masked SSIM is the
     mean of the full SSIM map inside it. Raises DataError on different shapes or an all-zero reference.
     """
+    reference, image = to_numpy(reference), to_numpy(image)
     _require_one_shape(reference, image)
     if reference.ndim == 2:
         reference, image = reference[None], image[None]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mrikit.arrays import Array, namespace, to_numpy
 from mrikit.axes import as_bool
 from mrikit.errors import DataError, UsageError
 
@@ -38,14 +39,15 @@ def as_mask(mask: np.ndarray) -> np.ndarray:
     return as_bool(mask)
 
 
-def undersample(kspace: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def undersample(kspace: Array, mask: Array) -> Array:
     """k-space (..., coil, y, x) with the samples outside `mask`, (x,) or (y, x), set to zero.
 
     Raises DataError, naming both lengths, where the mask is not of this k-space.
     """
-    mask = as_mask(mask)
+    mask = as_mask(to_numpy(mask))
     require_of_matrix(mask, kspace.shape[-2:])
-    return np.where(mask, kspace, kspace.dtype.type(0))
+    xp = namespace(kspace)
+    return xp.where(xp.asarray(mask), kspace, xp.zeros_like(kspace))
 
 
 def require_of_matrix(mask: np.ndarray, matrix: Sequence[int]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 
-from mrikit.arrays import Array, namespace
+from mrikit.arrays import Array, namespace, to_numpy
 from mrikit.axes import all_finite, describe
 from mrikit.errors import DataError
 from mrikit.physics.coils import require_fit
@@ -172,12 +172,14 @@ class Slice:
 
 
 def slices(
-    kspace: np.ndarray, mask: np.ndarray | None, maps: np.ndarray | None
+    kspace: Array, mask: Array | None, maps: Array | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
     """Each slice `(coil, y, x)` of k-space `(..., coil, y, x)`, with its mask and maps, as `prepare` takes them.
 
-    mask: `(x,)` or `(y, x)`, of all slices, or `(..., y, x)`. Raises DataError where mask or maps are of other slices.
+    mask: `(x,)` or `(y, x)`, of all slices, or `(..., y, x)`. Whatever they are arrays of, NumPy's come out. Raises
+    DataError where mask or maps are of other slices.
     """
+    kspace, mask, maps = (None if each is None else to_numpy(each) for each in (kspace, mask, maps))
     if kspace.ndim < 3:
         raise DataError(f"k-space is {describe(kspace.shape)}, expected (..., coil, y, x)")
     before = kspace.shape[:-3]
@@ -192,6 +194,12 @@ def slices(
 
     masks = [mask] * n if mask is None or mask.ndim < 3 else each("masks", mask)
     yield from zip(each("k-space", kspace), masks, [None] * n if maps is None else each("maps", maps), strict=True)
+
+
+def stacked(images: Sequence[np.ndarray], kspace: Array) -> np.ndarray:
+    """The images `(y, x)` of the `slices` of k-space `(..., coil, y, x)` as one array `(..., y, x)`."""
+    *before, _, n_y, n_x = np.shape(kspace)
+    return np.reshape(images, (*before, n_y, n_x))
 
 
 def prepare(

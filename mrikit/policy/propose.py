@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mrikit import weights
+from mrikit.arrays import Array, to_numpy
 from mrikit.errors import DataError, MissingInputError, UsageError
 from mrikit.policy.budget import Budget, lines
 from mrikit.policy.gate import top_k
@@ -39,7 +40,7 @@ def line_scores(
 
 def propose(
     policy: FlowPolicy,
-    kspace: np.ndarray | Iterable[np.ndarray],
+    kspace: Array | Iterable[Array],
     accel: float,
     *,
     n_low: int | None = None,
@@ -54,9 +55,9 @@ def propose(
     Raises UsageError for an acceleration that cannot be, DataError for a scan that is narrower than the LF band and
     one line, or does not hold that band.
     """
-    slices_ = [kspace] if isinstance(kspace, np.ndarray) and kspace.ndim == 3 else kspace
+    single = getattr(kspace, "ndim", None) == 3
     scores = []
-    for i, one in enumerate(slices_):
+    for i, one in enumerate(map(to_numpy, [kspace] if single else kspace)):
         if one.ndim != 3:
             raise DataError(f"a slice of k-space has axes (coil, y, x), found {one.ndim} axes")
         budget = lines(one.shape[-1], accel, n_low)

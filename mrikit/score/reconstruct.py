@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from mrikit import weights
+from mrikit.arrays import Array
 from mrikit.errors import UsageError
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.scan import Scan, Slice, SliceWatch, prepare, slices, unwatched
+from mrikit.physics.scan import Scan, Slice, SliceWatch, prepare, slices, stacked, unwatched
 from mrikit.score.architectures import ARCHITECTURES, build
 from mrikit.score.chain import Chain, streams
 from mrikit.score.checkpoint import Checkpoint
@@ -152,11 +153,11 @@ def reconstruct(
 
 
 def langevin(
-    kspace: np.ndarray,
+    kspace: Array,
     accel: float | None = None,
     *,
-    mask: np.ndarray | None = None,
-    maps: np.ndarray | None = None,
+    mask: Array | None = None,
+    maps: Array | None = None,
     model: str = DEFAULT_MODEL,
     sampler: str = "pula",
     samples: int = N_SAMPLES,
@@ -177,7 +178,5 @@ def langevin(
     plan = Plan(load_prior(model, device), sampler, samples, steps, sigma_y, seed, device=device)
     pieces = (prepare(*arrays, how, method="langevin") for arrays in slices(kspace, mask, maps))
     moments = [reconstruct(piece, plan, number).moments for number, piece in enumerate(pieces)]
-    shape = (*kspace.shape[:-3], *kspace.shape[-2:])
-    mean = np.reshape([each.mean for each in moments], shape)
-    std = np.reshape([each.std for each in moments], shape)
+    mean, std = stacked([each.mean for each in moments], kspace), stacked([each.std for each in moments], kspace)
     return mean.astype(np.complex64), std.astype(np.float32)

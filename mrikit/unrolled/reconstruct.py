@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from mrikit import weights
-from mrikit.arrays import resolve_device
+from mrikit.arrays import Array, resolve_device
 from mrikit.errors import UsageError
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.scan import SliceWatch, prepare, slices, unwatched
+from mrikit.physics.scan import SliceWatch, prepare, slices, stacked, unwatched
 from mrikit.physics.sense import Sense
 from mrikit.rng import generator
 from mrikit.unrolled.adapt import VIEWS, adaptable, adapted, look
@@ -104,11 +104,11 @@ def residuals(states: list[torch.Tensor], problem: Problem) -> list[float]:
 
 
 def flat_recon(
-    kspace: np.ndarray,
+    kspace: Array,
     accel: float | None = None,
     *,
-    mask: np.ndarray | None = None,
-    maps: np.ndarray | None = None,
+    mask: Array | None = None,
+    maps: Array | None = None,
     model: str = DEFAULT_MODEL,
     mask_kind: str = "random",
     acs: int | str = "auto",
@@ -137,4 +137,4 @@ def flat_recon(
         reconstruct(*arrays, how=chosen, model=model, device=device, adapt=adapt).image
         for arrays in slices(kspace, mask, maps)
     ]
-    return np.reshape(images, (*kspace.shape[:-3], *kspace.shape[-2:]))
+    return stacked(images, kspace)
