@@ -11,6 +11,7 @@ from scans import PLACED, history, opened, read, save, simulated
 
 import mrikit as api
 from mrikit.io import open_reader
+from mrikit.physics.retrospective import Sampling
 
 if TYPE_CHECKING:
     from running import Mrikit, Shell
@@ -120,7 +121,7 @@ def test_a_masks_history_tells_how_it_was_drawn(mrikit: Mrikit, scan: Path, tmp_
         "mask.npy",
         "--quiet",
     ]
-    assert (step["seed"], step["inputs"]) == (7, {})  # of the scan only the header was read
+    assert (step["seed"], step["inputs"]) == (7, {})  # the scan lent its matrix alone
     assert step["facts"] == {"requested_accel": 5, "achieved_accel": 64 / 13, "n_sampled": 13}
 
 
@@ -143,6 +144,23 @@ def test_a_scan_lends_a_mask_its_matrix(mrikit: Mrikit, scan: Path, tmp_path: Pa
     assert mrikit("mask", "--shape", "64", "--accel", "4", "shape.npy", "--quiet").code == 0
 
     np.testing.assert_array_equal(read(tmp_path / "like.npy"), read(tmp_path / "shape.npy"))
+
+
+@pytest.mark.parametrize("kind", ["random", "equispaced", "poisson"])
+def test_like_a_zero_padded_scan_a_mask_keeps_what_a_reconstruction_would(
+    mrikit: Mrikit, tmp_path: Path, kind: str
+) -> None:
+    """Lines of the padding are none: of 64 columns, 50 of which were acquired, R = 4 leaves 16 that were."""
+    kspace = simulated().kspace.copy()
+    kspace[..., :7] = kspace[..., 57:] = 0
+    save(tmp_path / "padded.h5", kspace, "kspace")
+    told = mrikit("mask", "--like", "padded.h5", "--accel", "4", "--kind", kind, "--seed", "3", "mask.npy").stderr
+    drawn = read(tmp_path / "mask.npy")
+
+    of = "1024 of 4096 samples" if kind == "poisson" else "16 of 64 lines"
+    assert told == f"mrikit mask: {kind}: {of}, R = 4 (asked for 4)\n"
+    _, seen = Sampling(4, kind, seed=3).keep(kspace[0])
+    np.testing.assert_array_equal(drawn, seen)
 
 
 @pytest.mark.parametrize("given", [(), ("--like", "scan.h5", "--shape", "64")])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mrikit.cli import params
 from mrikit.cli.runner import Run, command
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @command(
@@ -37,14 +40,18 @@ def mask(
     """Draw a sampling mask with exactly the acceleration asked for.
 
     random, equispaced and gaussian keep round(N / accel) lines, the fully sampled centre included; poisson and radial
-    keep as many samples of the plane. Give the matrix with --like or --shape.
+    keep as many samples of the plane. Give the matrix with --like or --shape. Like a scan of zero-padded k-space, a
+    mask has none of its padding: it keeps what `--accel` of other commands would.
     """
-    from mrikit.physics.masks import PLANE_KINDS, mask
+    from mrikit.physics.masks import PLANE_KINDS
+    from mrikit.physics.retrospective import Sampling
     from mrikit.physics.sampling import acceleration
 
     run.require_one_of(("--like", like), ("--shape", shape))
-    matrix = shape if like is None else run.open(like).header.shape[-2:]
-    drawn = mask(matrix, accel, kind=kind, acs=acs, axis=axis, seed=run.seed)
+    matrix, acquired = _extent(like, shape)
+    drawn = Sampling(accel, kind, acs, axis, run.seed).draw(acquired, matrix)
+    if acquired.ndim == 1:  # zero-padding; of an asymmetric echo, which lacks rows, lines stay lines
+        drawn &= acquired
     achieved = acceleration(drawn)
     run.write(drawn, out, "mask")
     plane = kind in PLANE_KINDS
@@ -54,3 +61,21 @@ def mask(
         f"{kind}: {what}, R = {achieved:.3g} (asked for {accel:g})",
         requested_accel=accel, achieved_accel=achieved, n_sampled=int(drawn.sum()),
     )  # fmt: skip
+
+
+def _extent(like: str | None, matrix: Any) -> tuple[Any, np.ndarray]:
+    """The matrix (y, x), that of `like` if given, and what a fully sampled scan fills of it; all, where there is none.
+
+    Of a scan the first slice is read, which makes it no input of the mask's history.
+    """
+    import numpy as np
+
+    from mrikit.io import open_reader
+    from mrikit.physics.sampling import is_complete, sampling
+
+    if like is not None:
+        with open_reader(like) as volume:
+            matrix = volume.header.shape[-2:]
+            if volume.header.kind == "kspace" and is_complete(acquired := sampling(next(iter(volume)))):
+                return matrix, acquired
+    return matrix, np.ones(matrix[-1], dtype=bool)
