@@ -30,7 +30,7 @@ from mrikit.physics.coils import mvue
 from mrikit.physics.espirit import espirit
 from mrikit.physics.masks import PLANE_KINDS, budget
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.sampling import acceleration, is_complete, sampling
+from mrikit.physics.sampling import acceleration, is_complete, is_partial, sampling
 from mrikit.rng import generator
 
 WRITE_EVERY = 30.0  # seconds from one results.csv to the next; the cells themselves are on disk at once
@@ -56,7 +56,7 @@ class ScanFile:
 
 def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool = False, warn: Say) -> list[ScanFile]:
     """The scans in `files`; slices that are not fully sampled, or empty, are named and left out, or with `strict`
-    refused. slices: which to take, as `parse_slices` reads them.
+    refused. slices: which to take, as `parse_slices` reads them. Of partial Fourier, which is taken, `warn` is told.
 
     Raises DataError where nothing is left, UsageError where two scans have one name, or one is a pipe.
     """
@@ -76,6 +76,8 @@ def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool 
                     raise DataError(f"{file}: k-space has NaN or infinity in slice {i}")
                 acquired = sampling(kspace)
                 if is_complete(acquired):
+                    if not complete and is_partial(kspace):
+                        warn(f"{file}: partial Fourier, or an asymmetric echo: its reference lacks a part, too")
                     complete.append(i)
                     continue
                 flaw = f"{file}: slice {i} is not fully sampled, R = {acceleration(acquired):.3g}"

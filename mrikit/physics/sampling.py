@@ -94,6 +94,12 @@ def acquired_plane(kspace: np.ndarray) -> np.ndarray:
     return (kspace != 0).any(axis=(0, 2))[:, None] & acquired if acquired.ndim == 1 else acquired
 
 
+def is_partial(kspace: np.ndarray) -> bool:
+    """Whether k-space (coil, y, x) is of partial Fourier or an asymmetric echo: `is_one_sided` along y or x."""
+    plane = acquired_plane(kspace)
+    return any(bool(is_one_sided(plane.any(axis=axis))) for axis in (0, 1))
+
+
 def is_complete(acquired: np.ndarray) -> bool:
     """Whether an acquired mask is that of a fully sampled scan: one unbroken block that holds the centre.
 

@@ -15,7 +15,7 @@ from mrikit.io import Header, Reader, open_reader, open_writer
 from mrikit.io.paths import locate
 from mrikit.physics.coils import mvue
 from mrikit.physics.espirit import espirit
-from mrikit.physics.sampling import acceleration, acquired_plane, is_complete, is_one_sided, sampling
+from mrikit.physics.sampling import acceleration, is_complete, is_partial, sampling
 from mrikit.train.data import Volume, brightest
 
 VERSION = 3  # of the images kept; a higher number makes them all anew
@@ -151,8 +151,7 @@ def full_mvue(kspace: np.ndarray) -> np.ndarray:
     acquired = sampling(kspace)
     if not is_complete(acquired):
         raise DataError(f"is under-sampled, with R = {acceleration(acquired):.3g}")
-    plane = acquired_plane(kspace)
-    if is_one_sided(plane.any(axis=0)) or is_one_sided(plane.any(axis=1)):
+    if is_partial(kspace):
         raise DataError("is partial Fourier, or of an asymmetric echo: a part of what it should teach was not measured")
     image = mvue(kspace, espirit(kspace, refine=True))
     if not brightest(image) > 0:
