@@ -100,7 +100,7 @@ def table() -> dict[str, str]:
 def named(args: Sequence[str]) -> str:
     """The command, or the group, that the first words of a command line name; empty where they name none."""
     names = (*table(), *GROUPS)
-    return next((name for name in names if args[: len(words := name.split())] == words), "")
+    return next((name for name in names if list(args[: len(words := name.split())]) == words), "")
 
 
 def load(name: str) -> Command:

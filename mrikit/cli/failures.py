@@ -132,7 +132,7 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
 
 
-def memory_error(error: BaseException, options: tuple[str, ...], device: str | None) -> TemporaryError:
+def memory_error(options: tuple[str, ...], device: str | None) -> TemporaryError:
     """TemporaryError that names the options of this command that need less memory."""
     ways = ["a smaller --chunk"] if "chunk" in options else []
     if "device" in options and device != "cpu":

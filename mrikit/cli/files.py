@@ -20,9 +20,11 @@ _DATASET = re.compile(r"(?P<file>.+\.(?:h5|hdf5|mrd)):(?P<dataset>.+)", re.IGNOR
 
 
 def on_disk(text: str) -> Path:
-    """File behind what was typed: `scan.h5:kspace` is in `scan.h5`, BART's `maps` is `maps.cfl`."""
+    """File behind what was typed: `scan.h5:kspace` is in `scan.h5`, BART's `maps` and `maps.hdr` are `maps.cfl`."""
     match = _DATASET.fullmatch(text)
     path = Path(match["file"] if match else text)
+    if path.suffix.lower() == ".hdr" and ((data := path.with_suffix(".cfl")).exists() or not path.exists()):
+        return data
     pair = path.with_name(path.name + ".cfl") if path.name else path
     return pair if not path.exists() and pair.exists() else path
 

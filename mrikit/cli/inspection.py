@@ -29,7 +29,7 @@ def inspect(reader: Reader, slices: Iterable[np.ndarray]) -> dict[str, Any]:
             if calibration is None:  # the extent that espirit finds
                 calibration = calibration_extent(acquired_plane(array))
         elif header.kind == "mask":
-            masks += [array] if array.ndim == 1 or array.shape == header.shape[-2:] else list(array)
+            masks.append(array)
     return describe(reader) | {
         "nbytes": header.nbytes,
         "largest": largest,

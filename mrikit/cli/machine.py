@@ -67,6 +67,11 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads_per_job(jobs: int) -> int:
+    """An even share of these threads for each of `jobs` at a time, one at least."""
+    return max(1, cpus() // jobs)
+
+
 def memory_gib() -> float | None:
     """Memory of this computer."""
     with suppress(OSError, ValueError, AttributeError):  # not every system has sysconf

@@ -23,7 +23,7 @@ from mrikit.cli import failures
 from mrikit.cli.console import Console, Progress
 from mrikit.cli.files import PIPE
 from mrikit.cli.options import Settings, limited_threads
-from mrikit.errors import CannotWriteError, DataError, MrikitError, UsageError
+from mrikit.errors import BatchError, CannotWriteError, DataError, MrikitError, UsageError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -105,8 +105,10 @@ class Run:
 
     def share_cpu(self, jobs: int) -> None:
         """Let each of `jobs` processes that are begun later have its share of the CPU; --threads are what each has."""
+        from mrikit.cli.machine import threads_per_job
+
         if jobs > 1 and self.settings.threads is None:
-            self._stack.enter_context(limited_threads(max(1, (os.cpu_count() or 1) // jobs)))
+            self._stack.enter_context(limited_threads(threads_per_job(jobs)))
 
     # what a command says
 
@@ -402,6 +404,7 @@ class Run:
         try:
             if error is None:
                 self._finish()
+            if error is None or isinstance(error, BatchError):  # which items failed is in the report
                 self._report()
         finally:
             if self._beside is not None:
@@ -413,7 +416,7 @@ class Run:
     def _better(self, error: BaseException) -> MrikitError | None:
         """What the frame can say better: which option needs less memory, which files an error is about."""
         if failures.out_of_memory(error):
-            return failures.memory_error(error, self.uses, self._device)
+            return failures.memory_error(self.uses, self._device)
         if isinstance(error, DataError) and not self._is_named(error):
             return DataError(f"{self._place()}: {error}", hint=error.hint)
         if isinstance(error, OSError) and failures.is_write_error(error) and not error.filename:

@@ -43,6 +43,22 @@ class Location:
         return self.files[0].suffix.lower() == ".gz"
 
 
+def listed(path: Path, suffixes: Iterable[str]) -> list[Path]:
+    """The file at `path`, or those with one of `suffixes` in the folder there, by name.
+
+    Raises MissingInputError where the folder has none.
+    """
+    if not path.is_dir():
+        return [path]
+    known = tuple(suffixes)
+    files = sorted(f for f in path.iterdir() if f.name.lower().endswith(known) and not f.name.startswith("."))
+    if not files:
+        raise MissingInputError(
+            f"{path}: no file in this folder is one of {', '.join(known)}", hint="folders in it are not searched"
+        )
+    return files
+
+
 def split_dataset(path: str) -> tuple[str, str | None]:
     """`scan.h5:maps` as ("scan.h5", "maps"); any other path as (path, None)."""
     match = _DATASET.fullmatch(path)

@@ -155,9 +155,9 @@ def calibration_region(
     n_y, n_x = kspace.shape[-2:]
     extent = calibration_extent(acquired_plane(to_numpy(kspace)))
     if calib == "auto":
-        size = [min(24, n) for n in extent]
+        size = [min(CALIB, n) for n in extent]
         for axis in (0, 1):
-            size[axis] = min(extent[axis], max(size[axis], math.ceil(576 / max(1, size[1 - axis]))))
+            size[axis] = min(extent[axis], max(size[axis], math.ceil(CALIB**2 / max(1, size[1 - axis]))))
     else:
         asked = (calib, calib) if isinstance(calib, int) else calib
         size = [min(int(n), full) for n, full in zip(asked, extent, strict=True)]

@@ -34,7 +34,8 @@ def unwatched(share: float, text: str) -> None:
 class Scan:
     """One slice at unit scale. Lines, where the mask is one of lines, run along x.
 
-    kspace, maps: `(coil, y, x)` complex64; kspace is already an image along y where the mask is `(x,)`.
+    kspace, maps: `(coil, y, x)` complex64; kspace is already an image along y where the mask is `(x,)`. mask: bool,
+    `(x,)` wherever it is one of lines, else `(y, x)`.
     scale: what kspace was divided by. sigma: noise std of a sample after that. transposed: y and x swapped.
     """
 
@@ -103,6 +104,8 @@ def standardise(kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray) -> Scan:
     transposed = mask.ndim == 2 and bool(np.all(mask == mask[:, :1]))
     if transposed:
         kspace, maps, mask = kspace.swapaxes(-1, -2), maps.swapaxes(-1, -2), mask[:, 0]
+    elif mask.ndim == 2 and np.all(mask == mask[:1]):
+        mask = mask[0]
     sigma = noise_level(kspace, maps)
     along_y = ifft2c(kspace, axes=(-2,))
     zero_filled = np.sum(np.conj(maps) * ifft2c(along_y, axes=(-1,)), axis=0)

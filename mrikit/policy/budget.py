@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mrikit.errors import DataError, UsageError
-from mrikit.physics.masks import budget
+from mrikit.physics.masks import acs_share, budget
 from mrikit.physics.sampling import centre
 
 N_CALIBRATION = 8  # lines; ESPIRiT's kernel of 6 asks for no fewer
@@ -54,7 +54,7 @@ class Budget:
 
 
 def lines(n: int, accel: float, n_low: int | None = None) -> Budget:
-    """Exactly Python's round(n / accel) of `n` lines; by default 8 % of n are LF up to R = 6, and 4 % beyond.
+    """Exactly Python's round(n / accel) of `n` lines; by default `acs_share` of n are LF.
 
     They are `N_CALIBRATION` at least, from which coil maps can be estimated, but of a small budget one half.
 
@@ -63,7 +63,7 @@ def lines(n: int, accel: float, n_low: int | None = None) -> Budget:
     """
     kept = budget(n, accel, "lines")
     if n_low is None:
-        n_low = max(1, round((0.08 if accel <= 6 else 0.04) * n), min(N_CALIBRATION, kept // 2))
+        n_low = max(1, round(acs_share(accel) * n), min(N_CALIBRATION, kept // 2))
     return Budget(n, kept, n_low)
 
 

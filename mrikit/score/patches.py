@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mrikit.physics.fourier import fft2c, ifft2c
-from mrikit.physics.sampling import centre
 from mrikit.physics.scan import SCALE_QUANTILE, centre_window, coarse_phase
 from mrikit.rng import generator
-from mrikit.train.data import Images, band
+from mrikit.train.data import Images, band, finer, resolved
 from mrikit.train.loader import load_ahead
 
 MATRIX = (48, 81)  # half of it; more would show images of 176 voxels, as some are, blurred
@@ -35,14 +34,11 @@ class Patches:
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Patches `(patch, crop, crop)` complex64 of one image, where it shows something.
 
-        It is drawn finer than a scan resolves and cut off in k-space, as a scanner does, so edges ring; and it is
-        divided by the phase that the centre of k-space shows, as `reconstruct.sample` does.
+        It is divided by the phase that the centre of k-space shows, as `reconstruct.sample` does.
         """
         low, high = max(MATRIX[0], -(-self.crop // 2)), max(MATRIX[1], -(-self.crop // 2) + 1)
         n_y, n_x = (2 * int(rng.integers(low, high)) for _ in range(2))
-        fine = (n_y * 5 // 4, n_x * 5 // 4)
-        kspace = fft2c(self.images.draw_complex(fine, rng))
-        kspace = kspace[centre(fine[0], n_y), centre(fine[1], n_x)]
+        kspace = resolved(fft2c(self.images.draw_complex(finer((n_y, n_x)), rng)), (n_y, n_x))
         window = centre_window((n_y, n_x), int(rng.integers(*COARSE)))
         image = ifft2c(kspace) / coarse_phase(ifft2c(kspace * window))
         bright = float(np.quantile(np.abs(image), SCALE_QUANTILE))

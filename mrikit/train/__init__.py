@@ -1,1 +1,1 @@
-"""The one training loop: what to learn comes from elsewhere, how it is learned is here."""
+"""The one training loop, and what there is to learn from: images, measured scans and pictures."""

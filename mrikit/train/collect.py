@@ -12,7 +12,7 @@ import numpy as np
 from mrikit.axes import describe
 from mrikit.errors import DataError, MissingInputError, UnsafeError
 from mrikit.io import Reader, open_reader
-from mrikit.io.paths import FORMATS, is_pipe, locate
+from mrikit.io.paths import FORMATS, is_pipe, listed, locate
 from mrikit.train import distributed
 from mrikit.train.data import Images, Volume, brightest
 from mrikit.train.scans import KspaceFile, Scans, kspace_file
@@ -59,7 +59,7 @@ def collect(
     found: dict[object, Volume | KspaceFile] = {}
     skipped: list[str] = []
     for path in paths:
-        files, broken = listed(path), []
+        files, broken = listed(path, SUFFIXES), []
         for file in files:
             where = locate(file)
             key = where.files, where.dataset
@@ -109,18 +109,6 @@ def shared(images: list[Volume], scans: list[KspaceFile], simulated: float, as_m
         return Data(Images([], [], simulated=1.0), Scans(scans, 1 - simulated))
     measured = (1 - simulated) * as_measured * sum(s.images.weight for s in scans) / sum(v.weight for v in volumes)
     return Data(Images(volumes, weights, simulated / (1 - measured)), Scans(scans, measured) if scans else None)
-
-
-def listed(path: Path) -> list[Path]:
-    """The file at `path`, or the files of known formats in the folder there, by name."""
-    if not path.is_dir():
-        return [path]
-    files = sorted(f for f in path.iterdir() if f.name.lower().endswith(SUFFIXES) and not f.name.startswith("."))
-    if not files:
-        raise MissingInputError(
-            f"{path}: no file in this folder is one of {', '.join(SUFFIXES)}", hint="folders in it are not searched"
-        )
-    return files
 
 
 def read(file: Path, cache: Path, say: Say) -> Volume | KspaceFile:

@@ -21,7 +21,7 @@ class Settings:
     def require_number(self, name: str, low: float, high: float) -> None:
         """Raise DataError unless the setting is a number like its default, from `low` to `high`."""
         value, default = getattr(self, name), getattr(type(self), name)
-        if not (isinstance(value, type(default) | int) and low <= value <= high):
+        if isinstance(value, bool) or not (isinstance(value, type(default) | int) and low <= value <= high):
             raise DataError(f"{name} is {value!r}, expected a number from {low} to {high:g}")
 
     def require_choice(self, name: str, *choices: str | bool) -> None:

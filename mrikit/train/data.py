@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from mrikit.physics.anatomy import anatomy
 from mrikit.physics.phantom import phase
+from mrikit.physics.sampling import centre
 
 DARK = 0.05  # images less bright than this share of their volume's brightest show air alone
 OWN_PHASE = 0.5  # share of draws from complex images that keep their phase
@@ -61,7 +62,7 @@ class Images:
 
     @property
     def n_images(self) -> int:
-        """How many the files hold, slices of k-space included."""
+        """How many of the files can be drawn, slices of k-space included: those that show something."""
         return sum(len(volume.shown) for volume in self.volumes)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
@@ -156,6 +157,16 @@ def tissue_phase(image: np.ndarray, rng: np.random.Generator, largest: float = 1
     curve = np.interp(image, knots, rng.normal(0, 10 ** rng.uniform(-1.3, np.log10(largest)), len(knots)))
     texture = gaussian_filter(rng.standard_normal(image.shape, dtype=np.float32), 10 ** rng.uniform(-0.1, 0.9))
     return curve + 10 ** rng.uniform(-2.0, -0.6) * texture / texture.std()
+
+
+def finer(shape: tuple[int, int]) -> tuple[int, int]:
+    """The matrix at which what a scan of `shape` (y, x) looks at is drawn: a quarter more than it resolves."""
+    return shape[0] * 5 // 4, shape[1] * 5 // 4
+
+
+def resolved(kspace: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """What a scan of `shape` measures of k-space (..., y, x) of a finer object: cut off, so that edges ring."""
+    return kspace[..., centre(kspace.shape[-2], shape[0]), centre(kspace.shape[-1], shape[1])]
 
 
 def band(energy: np.ndarray, height: int, rng: np.random.Generator) -> slice:

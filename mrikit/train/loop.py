@@ -19,11 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mrikit.errors import ResultError, TemporaryError
+from mrikit.errors import ResultError, TemporaryError, UsageError
 from mrikit.rng import generator
 from mrikit.train import checkpoint, distributed, stop
 from mrikit.train.muon import Muon
 
+OPTIMISERS = ("adam", "muon")
 PATIENCE = 100  # steps in a row that may not be taken
 
 
@@ -48,6 +49,10 @@ class Recipe:
     report_every: int = 50
     save_every: int = 200
     validate_every: int = 200
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in OPTIMISERS:
+            raise UsageError(f"optimiser {self.optimiser}: expected {' or '.join(OPTIMISERS)}")
 
     def terms(self) -> dict[str, Any]:
         """What the weights depend on. Twice the batch in one process are the same terms as two processes."""

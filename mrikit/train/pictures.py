@@ -19,6 +19,7 @@ import numpy as np
 from mrikit.axes import describe
 from mrikit.errors import DataError, MissingInputError, UnsafeError
 from mrikit.io import guard
+from mrikit.io.paths import listed
 
 PHOTOGRAPHS = (".png", ".jpg", ".jpeg")
 ARRAYS = (".npy", ".idx", "-ubyte", ".idx.gz", "-ubyte.gz")
@@ -65,7 +66,7 @@ def gallery(paths: Iterable[Path], side: int | None = None) -> Gallery:
     images: list[tuple[str, np.ndarray]] = []
     labels: list[tuple[str, np.ndarray]] = []
     photographs: list[Path] = []
-    for file in (file for path in paths for file in listed(path)):
+    for file in (file for path in paths for file in listed(path, (*PHOTOGRAPHS, *ARRAYS))):
         if file.name.lower().endswith(PHOTOGRAPHS):
             photographs.append(file)
         else:
@@ -87,17 +88,6 @@ def gallery(paths: Iterable[Path], side: int | None = None) -> Gallery:
     return Gallery(np.concatenate(stacks), np.concatenate([classes.astype(np.int64) for _, classes in labels]))
 
 
-def listed(path: Path) -> list[Path]:
-    """The file at `path`, or the pictures and files of pictures in the folder there, by name."""
-    if not path.is_dir():
-        return [path]
-    known = (*PHOTOGRAPHS, *ARRAYS)
-    files = sorted(f for f in path.iterdir() if f.name.lower().endswith(known) and not f.name.startswith("."))
-    if not files:
-        raise MissingInputError(f"{path}: no images in this folder", hint=f"known are {', '.join(known)}")
-    return files
-
-
 def require_one_shape(names: Sequence[str], stacks: Sequence[np.ndarray]) -> None:
     """Raise DataError where images differ in their shape or type."""
     first = stacks[0]
@@ -114,9 +104,11 @@ def read(file: Path) -> np.ndarray:
     name = str(file)
     if file.suffix.lower() == ".npy":
         try:
-            array = np.load(file, mmap_mode="r", allow_pickle=False)
+            array = np.lib.format.open_memmap(file, mode="r")  # unlike np.load takes no archive for an array
         except (ValueError, EOFError, OSError) as error:
             raise DataError(f"{name}: not a .npy file, or one cut short ({guard.first_line(error)})") from None
+        if not array.size:
+            raise DataError(f"{name}: has no images, and no labels")
         guard.require_slice_fits(name, array.nbytes, file.stat().st_size)
     else:
         array = read_idx(name, file)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+ALIGNMENTS = ("state", "velocity", "none")
+
 
 def ssim(a: Tensor, b: Tensor, size: int = 7) -> Tensor:
     """Mean SSIM per item of real images `(batch, y, x)`: uniform window, range max(b). Wang 2004.

@@ -21,10 +21,10 @@ from mrikit.physics.masks import KINDS as MASK_KINDS
 from mrikit.physics.masks import LINE_KINDS
 from mrikit.physics.phantom import coil_maps, noise
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.sampling import centre, sampling, undersample
+from mrikit.physics.sampling import sampling, undersample
 from mrikit.physics.scan import Scan, standardise
 from mrikit.rng import generator
-from mrikit.train.data import Images, band
+from mrikit.train.data import Images, band, finer, resolved
 from mrikit.train.loader import load_ahead
 from mrikit.train.scans import Scans
 from mrikit.unrolled.problem import Problem, collate
@@ -71,19 +71,16 @@ class Simulation:
 
 
 def simulated_scan(images: Images, rng: np.random.Generator, *, small: bool) -> np.ndarray:
-    """k-space `(coil, y, x)` of a fully sampled slice, simulated.
-
-    The image is drawn finer than the scan resolves it and cut off in k-space, as a scanner does, so edges ring.
-    """
+    """k-space `(coil, y, x)` of a fully sampled slice, simulated."""
     n_coils = int(rng.choice(COILS))
     low, high = SMALL if small else (48, 145)
     n_y, n_x = (2 * int(rng.integers(low, high)) for _ in range(2))
-    fine = (n_y * 5 // 4, n_x * 5 // 4)
+    fine = finer((n_y, n_x))
     image = images.draw_complex(fine, rng)
     if rng.random() < OWN_NOISE:
         image = image + noise(fine, 1, 10 ** rng.uniform(-2.7, -1.3), rng)[0]
     kspace = fft2c((coil_maps(n_coils, fine, rng) * image).astype(np.complex64))
-    kspace = np.ascontiguousarray(kspace[:, centre(fine[0], n_y), centre(fine[1], n_x)])
+    kspace = np.ascontiguousarray(resolved(kspace, (n_y, n_x)))
     # In units of a bright voxel: a sample of the orthonormal k-space has the noise of a voxel.
     level = 10 ** rng.uniform(-3.3, -1.1)
     return kspace + noise((n_y, n_x), n_coils, level, rng)
@@ -95,7 +92,7 @@ def measured_scan(scans: Scans, rng: np.random.Generator, *, small: bool) -> np.
     if not small:
         return kspace
     n_y, n_x = (min(n, 2 * int(rng.integers(*SMALL))) for n in kspace.shape[-2:])
-    return np.ascontiguousarray(kspace[:, centre(kspace.shape[-2], n_y), centre(kspace.shape[-1], n_x)])
+    return np.ascontiguousarray(resolved(kspace, (n_y, n_x)))
 
 
 def problems(simulation: Simulation, rng: np.random.Generator) -> tuple[list[Scan], list[np.ndarray]]:

@@ -19,7 +19,7 @@ from mrikit.train.loop import Recipe
 from mrikit.train.presets import Preset
 from mrikit.train.run import Job, n_parameters
 from mrikit.unrolled.architectures import Network, build
-from mrikit.unrolled.objective import loss
+from mrikit.unrolled.objective import ALIGNMENTS, loss
 from mrikit.unrolled.presets import preset
 from mrikit.unrolled.simulate import KINDS, Simulation, Stream
 from mrikit.unrolled.validation import Validation
@@ -57,13 +57,15 @@ def unroll_train(
     validate: what to validate with, on whole matrices, the same problems in every run. Started by torchrun, the
     processes train together.
 
-    Raises CannotCreateError where there is a run or a card already, UsageError where a weight of no alignment, an
+    Raises CannotCreateError where there is a run or a card already, UsageError where an alignment, a weight of none, an
     acceleration or a kind of mask that cannot be is given, TemporaryError when asked to stop, ResultError where the
     training diverges.
     """
     files, validate = [Path(f) for f in files], [Path(f) for f in validate]
     chosen = network or preset("flat-small")
     align = align or ("state" if chosen.architecture == "flat" else "none")
+    if align not in ALIGNMENTS:
+        raise UsageError(f"--align {align}: expected one of {', '.join(ALIGNMENTS)}")
     if align == "none" and align_weight is not None:
         raise UsageError(f"--align-weight {align_weight:g}: these states are not aligned", hint="--align state")
     align_weight = 0.1 if align_weight is None else align_weight

@@ -241,6 +241,9 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str, int, tuple[str, ...]]] = 
     "NaN": (nan_in_kspace, "rss nan.npy out.npy", 65, ("nan.npy: kspace has NaN", "slice 1, coil 2, y 3, x 4")),
     "all-zero k-space": (zero_kspace, "rss zero.h5 out.npy", 65, ("zero.h5: k-space is zero everywhere in slice 0",)),
     "output is input": (nothing, "rss --force scan.npy scan.npy", 2, ("scan.npy: is the same file as scan.npy",)),
+    "output is the other file of a pair": (
+        nothing, "flat-recon --accel 2 --maps-out o.hdr scan.npy o.cfl", 2, ("o.hdr: is the same file as o.cfl",)
+    ),
     "output is input by a soft link": (links, "rss --force scan.npy soft.npy", 2, ("soft.npy: is the same file as",)),
     "output is input by a hard link": (links, "rss --force scan.npy hard.npy", 2, ("hard.npy: is the same file as",)),
     "output is the file of an input dataset": (

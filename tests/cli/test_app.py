@@ -143,13 +143,22 @@ def test_every_command_is_documented(name: str, mrikit: Mrikit) -> None:
         assert f"{option} " in result.text
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_the_first_words_name_the_command(kind: type) -> None:
+    assert app.named(kind(["policy", "train", "x"])) == "policy train"
+    assert app.named(kind(["rss", "x"])) == "rss"
+    assert app.named(kind(["policies"])) == ""
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_parses(name: str) -> None:
     import shlex
 
     for line, _ in app.load(name).spec.examples:
         for words in split_pipeline(shlex.split(line)):
-            if words[0] == "mrikit" and (name := app.named(words[1:])):
+            if words[0] == "mrikit":
+                name = app.named(words[1:])
+                assert name, words
                 app.load(name).make_context(name, words[1 + len(name.split()) :])  # raises UsageError
 
 
@@ -177,6 +186,11 @@ def test_a_command_file_is_a_door(name: str) -> None:
     assert (function.end_lineno or 0) - function.body[0].lineno < 50
     assert not [node for node in nodes if isinstance(node, ast.Try)]
     assert not [n for n in nodes if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("print", "open")]
+    names = [n.module or "" for n in ast.parse(source).body if isinstance(n, ast.ImportFrom)]
+    light = ("__future__", "functools", "pathlib", "typing", "mrikit.cli", "mrikit.errors")
+    assert all(name.startswith(light) for name in names)
+    imported = [alias.name for n in ast.parse(source).body if isinstance(n, ast.Import) for alias in n.names]
+    assert set(imported) <= {"typer"}
 
 
 def test_every_command_file_is_in_the_table() -> None:

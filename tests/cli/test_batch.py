@@ -18,7 +18,7 @@ from scans import read, save, simulated
 
 from mrikit.cli.batch import job
 from mrikit.cli.batch.plan import Item, make_items, split
-from mrikit.cli.batch.records import Records
+from mrikit.cli.batch.records import FOLDER, Records
 from mrikit.errors import UsageError
 
 RSS = ["rss", "{in}", "{out}.npy"]
@@ -259,8 +259,8 @@ def test_outputs_of_a_killed_job_count_where_they_are_whole(finished: Item, reco
     output.write_bytes(whole[:-8])
     assert not records.is_finished(finished)
     output.write_bytes(whole)
-    assert records.is_finished(finished)
-    assert records.read(finished)["outcome"] == "done"
+    assert records.is_finished(finished) and records.read(finished)["outcome"] == "begun"
+    assert records.settle(finished) and records.read(finished)["outcome"] == "done"
 
 
 def test_parts_of_a_killed_writer_go(finished: Item, records: Records) -> None:
@@ -300,6 +300,32 @@ def test_dry_run_shows_and_makes_nothing(mrikit: Mrikit, tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["a b.npy"]
 
 
+def test_dry_run_tells_what_force_would_do_and_notes_nothing(mrikit: Mrikit, tmp_path: Path) -> None:
+    """Of a job that was killed behind its output, too: a dry run sees that it is whole, a real one notes it."""
+    scan(tmp_path / "s.npy")
+    (item,) = make_items([str(tmp_path / "s.npy")], RSS, tmp_path / "o")
+    (tmp_path / "o" / FOLDER / "items").mkdir(parents=True)
+    records = Records(tmp_path / "o" / FOLDER)
+    records.begin(item, "a")
+    save(Path(item.outputs[0]), np.ones((1, 16, 16), np.float32), "image")
+    before = records.read(item)
+
+    assert mrikit("batch", "--dry-run", "--out", "o", "s.npy", "--", *RSS).text.startswith("finished ")
+    assert records.read(item) == before and before["outcome"] == "begun"
+    assert mrikit("batch", "--dry-run", "--force", "--out", "o", "s.npy", "--", *RSS).text.startswith("to do ")
+
+
+def test_the_report_of_failures_is_json_too(mrikit: Mrikit, tmp_path: Path) -> None:
+    pytest.importorskip("snakemake")
+    scan(tmp_path / "good.npy")
+    np.save(tmp_path / "bad.npy", np.zeros((1, 2, 16, 16), np.complex64))
+    done = mrikit("batch", "--json", "--keep-going", "--out", "o", "good.npy", "bad.npy", "--", *RSS)
+
+    assert done.code == 8
+    assert [row["outcome"] for row in done.json["items"]] == ["done", "failed"]
+    assert "k-space is zero everywhere" in done.stderr and done.stderr.count("(hint: ") == 1
+
+
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
@@ -312,11 +338,13 @@ def test_dry_run_shows_and_makes_nothing(mrikit: Mrikit, tmp_path: Path) -> None
         ("--out o s.npy t.npy -- rss {in} {out}.npy", 66, "t.npy: no such file"),
         ("--out o --executor nonsense s.npy -- rss {in} {out}.npy", 2, "no such plugin"),
         ("--out o --resources gpu s.npy -- rss {in} {out}.npy", 2, "'gpu' is not NAME=VALUE"),
+        ("--out o --resources gpu=all s.npy -- rss {in} {out}.npy", 2, "gpu=all: expected a number of GPUs"),
+        ("--out o --resources gpu=-1 s.npy -- rss {in} {out}.npy", 2, "gpu=-1: expected a number of GPUs"),
         ("--out s.npy/o s.npy -- rss {in} {out}.npy", 73, "s.npy/o: cannot be written"),
     ],
 )
 def test_mistakes_are_one_line(mrikit: Mrikit, tmp_path: Path, line: str, code: int, says: str) -> None:
-    if "executor" in line or code == 73:
+    if any(word in line for word in ("executor", "gpu=")) or code == 73:
         pytest.importorskip("snakemake")
     scan(tmp_path / "s.npy")
     done = mrikit("batch", *line.split())

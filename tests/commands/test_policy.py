@@ -151,7 +151,7 @@ def test_pixels_are_learned_from_photographs(tmp_path: Path, mrikit: Mrikit) -> 
         (["--config", "modl", "--task-model", "flat-small", "heads.npy"], 2, "--config has no meaning with --task-mod"),
         (["--task", "image", "--target", "half", "heads.npy"], 2, "--target half has no meaning for --task image"),
         (["--task", "digits-classify", "heads.npy"], 65, "these images have no labels"),
-        (["--task", "image", "empty"], 66, "empty: no images in this folder"),
+        (["--task", "image", "empty"], 66, "empty: no file in this folder"),
         (["empty"], 66, "empty: no file in this folder"),
         (["--accel", "0.5", "heads.npy"], 2, "acceleration"),
         (["--accel", "100", "heads.npy"], 2, "leave nothing to choose"),

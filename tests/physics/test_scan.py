@@ -88,3 +88,11 @@ def test_lines_along_y_are_lines_along_x_of_the_transposed_scan(brain):
     swapped = brain.kspace[0].swapaxes(-1, -2)
     direct = standardise(undersample(swapped, lines[:, 0]), brain.maps[0].swapaxes(-1, -2), lines[:, 0])
     assert np.allclose(turned.kspace, direct.kspace, atol=1e-5)
+
+
+def test_lines_along_x_are_lines_however_they_are_spelt(brain):
+    lines = mask((48, 40), 3, seed=1)
+    kept = undersample(brain.kspace[0], lines)
+    short, plane = (standardise(kept, brain.maps[0], m) for m in (lines, np.tile(lines, (48, 1))))
+    assert not plane.transposed and plane.axes == short.axes
+    assert np.array_equal(plane.mask, lines) and np.array_equal(plane.kspace, short.kspace)

@@ -103,12 +103,16 @@ def broken(folder):
     np.save(folder / "five.npy", np.zeros((2, 4, 4, 5)))
     np.save(folder / "labels.npy", np.array([0.5, 1]))
     np.save(folder / "negative.npy", np.array([-1, 1]))
+    np.save(folder / "empty.npy", np.zeros((0, 4, 4)))
+    np.savez(folder / "archive.npz", a=np.zeros((2, 4, 4)))
+    (folder / "archive.npz").rename(folder / "archive.npy")
     return {
         "short.idx": "truncated", "header.idx": "cut short", "kind.idx": "not an idx file", "none.idx": "at least 1",
         "short-ubyte.gz": "cut short", "no-ubyte.gz": "cut short", "text.npy": "not a .npy file",
         "object.npy": "not a .npy file", "photo.png": "not a PNG or JPEG", "photo.jpg": "not a PNG or JPEG",
         "bright.npy": "from 0 to 1", "nan.npy": "finite", "five.npy": "expected (image, y, x)",
         "labels.npy": "expected labels", "negative.npy": "expected labels",
+        "empty.npy": "has no images", "archive.npy": "not a .npy file",
     }  # fmt: skip
 
 
@@ -132,7 +136,7 @@ def test_what_does_not_go_together_is_named(tmp_path):
     with pytest.raises(DataError, match="larger than the 4 x 4"):
         gallery([images], 4)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MissingInputError, match="empty: no images in this folder"):
+    with pytest.raises(MissingInputError, match="empty: no file in this folder"):
         gallery([tmp_path / "empty"])
     with pytest.raises(DataError, match="no labels"):
         gallery([images]).require_labels()

@@ -147,6 +147,7 @@ def test_an_unknown_preset_lists_the_known():
     [
         ("modl", {"n_unrolls": 0}, "n_unrolls is 0, expected a number from 1 to 100"),
         ("modl", {"n_cg": 2.5}, "n_cg is 2.5"),
+        ("modl", {"n_unrolls": True}, "n_unrolls is True"),
         ("modl", {"n_blocks": 1}, "n_blocks is 1, expected a number from 2"),
         ("modl", {"features": None}, "features is None"),
         ("varnet", {"levels": 0}, "levels is 0"),

@@ -16,16 +16,17 @@ from mrikit.errors import DataError, UsageError
 from mrikit.evaluate.metrics import metrics
 from mrikit.physics.anatomy import anatomy
 from mrikit.physics.espirit import espirit
-from mrikit.physics.masks import LINE_KINDS
 from mrikit.physics.phantom import phase
 from mrikit.physics.sampling import sampling
 from mrikit.train.data import Images, tissue_phase
 from mrikit.train.loader import load_ahead
-from mrikit.train.run import require_apart
+from mrikit.train.loop import Recipe
+from mrikit.train.run import Job, require_apart
 from mrikit.unrolled import simulate
 from mrikit.unrolled.model import Config, Unrolled
 from mrikit.unrolled.simulate import ATTEMPTS, Simulation, Stream
 from mrikit.unrolled.start import local_phase
+from mrikit.unrolled.training import unroll_train
 from mrikit.unrolled.validation import Validation
 
 ANATOMY = Simulation(Images([], [], 1.0), per_scan=1, crop=24)
@@ -61,9 +62,16 @@ def test_kinds_of_masks_can_be_chosen(kinds, ndims):
     simulation = replace(ANATOMY, kinds=kinds)
     rng = np.random.default_rng(0)
     lines = [bool(rng.random() < simulation.line_share) for _ in range(40)]
-    drawn = {simulation.draw_kind(rng, lines=line) for line in lines}
-    assert drawn == set(kinds)
-    assert {1 if kind in LINE_KINDS else 2 for kind in drawn} == ndims
+    assert {simulation.draw_kind(rng, lines=line) for line in lines} == set(kinds)
+    stream = Stream(simulation, seed=0)
+    assert {scan.mask.ndim for i in range(4 * len(ndims)) for scan in stream[i][0]} == ndims
+
+
+def test_an_alignment_or_optimiser_that_cannot_be_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="--align velocty: expected one of state, velocity, none"):
+        unroll_train([], Job(tmp_path / "w.safetensors"), recipe=Recipe(1), align="velocty")
+    with pytest.raises(UsageError, match="optimiser Muon: expected adam or muon"):
+        Recipe(1, optimiser="Muon")
 
 
 @pytest.mark.parametrize("accels", [(4.0, 2.0), (0.5, 2.0), (float("nan"), 2.0), (2.0, float("inf"))])

@@ -32,7 +32,11 @@ def batch(run: Run, items: Sequence[Item], folder: Path, how: How, *, dry_run: b
     check_inputs([item.scan for item in items])
     records = Records(folder / FOLDER)
     if dry_run:
-        rows = [{"input": item.scan, "outcome": _standing(item, records), "command": _line(item)} for item in items]
+        standing = ["to do" if force else _standing(item, records) for item in items]
+        rows = [
+            {"input": item.scan, "outcome": what, "command": _line(item)}
+            for item, what in zip(items, standing, strict=True)
+        ]
         run.result("\n".join(f"{row['outcome']:<12}{row['command']}" for row in rows), items=rows)
         return
     gpus = engine.require(how)
@@ -40,7 +44,7 @@ def batch(run: Run, items: Sequence[Item], folder: Path, how: How, *, dry_run: b
         if force:
             for item in items:
                 records.forget(item)
-        left = [item for item in items if not records.is_finished(item)]
+        left = [item for item in items if not records.settle(item)]
         foreign = None if force else next(filter(None, map(records.foreign, left)), None)
         if foreign:
             raise CannotCreateError(
@@ -60,8 +64,9 @@ def batch(run: Run, items: Sequence[Item], folder: Path, how: How, *, dry_run: b
     if bad and all(row["outcome"] == "not run" for row in bad) and error:
         raise TemporaryError(f"the jobs could not be run: {error}", hint=f"all of it in {records.folder}/snakemake.log")
     if bad:
+        why, _, _ = (bad[0]["error"] or bad[0]["outcome"]).partition(" (hint: ")  # there is one of its own
         raise BatchError(
-            f"{len(bad)} of {len(rows)} scans are not done: {bad[0]['input']}: {bad[0]['error'] or bad[0]['outcome']}",
+            f"{len(bad)} of {len(rows)} scans are not done: {bad[0]['input']}: {why}",
             hint=f"{folder / REPORT} has them all; run it again to do what is left",
         )
 

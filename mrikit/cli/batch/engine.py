@@ -23,7 +23,7 @@ from pathlib import Path
 
 from mrikit.cli.batch import job
 from mrikit.cli.batch.plan import Item
-from mrikit.cli.machine import cpus, nvidia_gpus
+from mrikit.cli.machine import nvidia_gpus, threads_per_job
 from mrikit.errors import TemporaryError, UsageError
 
 LOCAL = "local"
@@ -77,7 +77,7 @@ class How:
     @property
     def n_threads(self) -> int:
         """Threads of a job: on this computer an even share of the cores."""
-        return self.threads or (max(1, cpus() // self.n_jobs) if self.is_local else 1)
+        return self.threads or (threads_per_job(self.n_jobs) if self.is_local else 1)
 
     @property
     def needs(self) -> dict[str, int | str]:
@@ -98,6 +98,9 @@ def require(how: How) -> list[str]:
     import snakemake  # noqa: F401 - a few milliseconds
 
     if how.is_local:
+        asked = how.resources.get("gpu", 0)
+        if not isinstance(asked, int):
+            raise UsageError(f"--resources gpu={asked}: expected a number of GPUs a job", hint="gpu=1, say")
         gpus = local_gpus() if how.n_gpus else []
         if how.n_gpus > len(gpus):
             raise TemporaryError(f"--resources gpu={how.n_gpus}: {len(gpus)} GPUs are here", hint="`mrikit doctor`")

@@ -67,7 +67,7 @@ def do(item: Item, records: Records, run: str) -> bool:
         with suppress(OSError):  # a file system without locks
             # A job of a batch that was killed may still be at it: whoever has the log has the item.
             fcntl.flock(log, fcntl.LOCK_EX)
-        if records.is_finished(item):
+        if records.settle(item):
             return True
         before = records.read(item) or {}
         if before.get("run") == run and before.get("exit") in PERMANENT:

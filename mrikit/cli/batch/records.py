@@ -58,10 +58,6 @@ class Records:
         outputs = {output: stamp(output) for output in item.outputs}
         self._write(item, {"run": run, **_identity(item), "outputs": outputs, **facts})
 
-    def adopt(self, item: Item) -> None:
-        """Note that outputs that a killed job left are finished."""
-        self.end(item, "", outcome="done", exit=0, seconds=None, peak_mib=None, error=None)
-
     def _path(self, item: Item) -> Path:
         return self.folder / "items" / f"{item.key}.json"
 
@@ -75,10 +71,15 @@ class Records:
             return False
         if record["outcome"] == "done":
             return all(stamp(output) == was for output, was in record["outputs"].items())
-        if record["outcome"] == "begun" and all(map(is_whole, item.outputs)):
-            self.adopt(item)
-            return True
-        return False
+        return record["outcome"] == "begun" and all(map(is_whole, item.outputs))
+
+    def settle(self, item: Item) -> bool:
+        """`is_finished`, which is noted where a killed job left it so; for who holds the folder, or the item's log."""
+        if not self.is_finished(item):
+            return False
+        if (self.read(item) or {}).get("outcome") == "begun":
+            self.end(item, "", outcome="done", exit=0, seconds=None, peak_mib=None, error=None)
+        return True
 
     def foreign(self, item: Item) -> str | None:
         """An output that exists and that no batch made with this command: it is not replaced unasked."""
