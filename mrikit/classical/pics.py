@@ -14,6 +14,9 @@ from mrikit.physics.sampling import sampling
 from mrikit.physics.sense import Sense
 
 REGULARISERS = ("wavelet", "tv", "l2")
+# Of total variation. SigPy's own choice, primal-dual steps from zero, has not converged in 1,000 iterations: behind
+# random lines of R = 4 a real head is 1 dB worse then, and 5 dB after 100, than 40 of these are, in a sixth of the time.
+ADMM = {"solver": "ADMM", "rho": 0.1, "max_cg_iter": 5}
 
 
 def pics(
@@ -33,11 +36,18 @@ def pics(
 
     maps: `(..., coil, y, x)`; l2 also takes sets of them, `(..., set, coil, y, x)`, for an image a set.
     The scan is first divided by the 0.99 quantile of its zero-filled image, so lamda means the same for every
-    scan: by default 0.005 for wavelet and tv, 0.01 for l2. n_iters: by default 100, and 30 for l2.
+    scan: by default 0.005 for wavelet and tv, 0.01 for l2. n_iters: by default 100 of FISTA for wavelet, 40 of ADMM for
+    tv, begun with the l2 image, and 30 of conjugate gradients for l2.
     chunk: coils worked on at a time, all by default. Fewer take less memory; the result is the same but for rounding.
+
+    Raises DataError where maps do not fit, UsageError where `reg` or `lamda` cannot be.
     """
     kspace, maps = to_numpy(kspace), to_numpy(maps)
     require_fit(kspace, maps)
+    if reg not in REGULARISERS:
+        raise UsageError(f"--reg {reg}: expected one of {', '.join(REGULARISERS)}")
+    if lamda is not None and not 0 <= lamda < np.inf:
+        raise UsageError(f"--lambda {lamda:g}: expected a number from 0 up")
     if kspace.ndim > 3:
         options: dict[str, Any] = {"reg": reg, "lamda": lamda, "n_iters": n_iters, "chunk": chunk}
         return np.stack([pics(k, m, **options) for k, m in zip(kspace, maps, strict=True)])
@@ -46,20 +56,30 @@ def pics(
     operator = Sense(maps, mask, sets=sets, chunk=chunk)
     zero_filled = operator.adjoint(kspace)
     scale = np.float32(np.quantile(np.abs(zero_filled), 0.99)) or np.float32(1)
-    if reg == "l2":
-        lamda = 0.01 if lamda is None else lamda
-        image = operator.solve(zero_filled / scale, np.float32(lamda), n_iters=n_iters or 30)
-    elif reg not in REGULARISERS:
-        raise UsageError(f"--reg {reg}: expected one of {', '.join(REGULARISERS)}")
-    elif sets:
+    if sets and reg != "l2":
         raise UsageError(f"--reg {reg} takes one set of maps, these are {maps.shape[0]}", hint="use --reg l2")
+
+    def l2(weight: float, n: int) -> np.ndarray:
+        return operator.solve(zero_filled / scale, np.float32(weight), n_iters=n)
+
+    if reg == "l2":
+        image = l2(0.01 if lamda is None else lamda, n_iters or 30)
     else:
-        image = _sigpy(kspace / scale, maps, mask, reg, 0.005 if lamda is None else lamda, n_iters or 100, chunk)
+        how = {"max_iter": n_iters or 100}
+        if reg == "tv":
+            how = {"max_iter": n_iters or 40, "x": l2(0.01, 10), **ADMM}
+        image = _sigpy(kspace / scale, maps, mask, reg, 0.005 if lamda is None else lamda, chunk, how)
     return (image * scale).astype(np.complex64)
 
 
 def _sigpy(
-    kspace: np.ndarray, maps: np.ndarray, mask: np.ndarray, reg: str, lamda: float, n_iters: int, chunk: int | None
+    kspace: np.ndarray,
+    maps: np.ndarray,
+    mask: np.ndarray,
+    reg: str,
+    lamda: float,
+    chunk: int | None,
+    how: dict[str, Any],
 ) -> np.ndarray:
     from sigpy.mri import app
 
@@ -69,9 +89,7 @@ def _sigpy(
     state = np.random.get_state()
     np.random.seed(0)
     try:
-        return recon(
-            kspace, maps, lamda, weights=weights, max_iter=n_iters, show_pbar=False, coil_batch_size=chunk
-        ).run()
+        return recon(kspace, maps, lamda, weights=weights, show_pbar=False, coil_batch_size=chunk, **how).run()
     finally:
         np.random.set_state(state)
         gc.collect()  # SigPy's operators refer to each other in circles: slice after slice would stay

@@ -6,7 +6,8 @@
 | x       | 1 PHS1                                                                   |
 | coil    | 3 COIL                                                                   |
 | set     | 4 MAPS                                                                   |
-| slice   | 13 SLICE; where that is 1 and 2 (PHS2) is not, slices are taken from 2    |
+| slice   | 13 SLICE; where that is 1 and 2 (PHS2) is not, slices are taken from 2,   |
+|         | but not of k-space, where 2 is a phase encode                            |
 | state   | 8 ITER                                                                   |
 | sample  | 15 BATCH; of noise, 0                                                    |
 
@@ -59,7 +60,7 @@ class CflReader(Reader):
         own = meta.parse(name, said) if said else None
         lengths, slice_dim = _lengths(name, dims)
         if own is None:
-            own = _choose(name, lengths, asked or GUESSES)
+            own = _choose(name, lengths, asked or GUESSES, slice_dim)
             if not asked:
                 self.notes = (f"{name}: does not name its kind; read as {own.kind}",)
         shape = tuple(lengths[axis] for axis in _stored_axes(own.kind, own.axes))
@@ -122,13 +123,20 @@ def _stored_axes(kind: str, axes: Axes) -> Axes:
     return ("coil", "y") if kind == "noise" else axes
 
 
-def _choose(name: str, lengths: Mapping[str, int], kinds: Sequence[str]) -> meta.Meta:
+def _choose(name: str, lengths: Mapping[str, int], kinds: Sequence[str], slice_dim: int) -> meta.Meta:
     """The first kind, and the fewest axes of it, that have a place for every dimension above 1."""
     long = {axis for axis, n in lengths.items() if n > 1}
     for kind in kinds:
+        if kind == "kspace" and slice_dim == PHS2:
+            continue
         for axes in KINDS[kind]:
             if long <= set(_stored_axes(kind, axes)):
                 return meta.Meta(kind, axes, Geometry(), None)
+    if "kspace" in kinds and slice_dim == PHS2:
+        raise DataError(
+            f"{name}: its k-space is of a volume, with {lengths['slice']} encodes along dimension 2, expected slices",
+            hint=f"bart fft -u -i 4 {name.removesuffix('.cfl')} HYBRID; bart transpose 2 13 HYBRID SLICES",
+        )
     found = describe([lengths[axis] for axis in lengths], list(lengths))
     raise DataError(f"{name}: has {found}, which cannot be {' or '.join(kinds)}")
 

@@ -10,6 +10,7 @@ from volumes import PLACED, volume, write
 from mrikit.axes import KINDS
 from mrikit.errors import DataError, MissingInputError
 from mrikit.io import open_reader
+from mrikit.physics.fourier import ifft2c
 
 ALL = [(kind, axes) for kind, choices in KINDS.items() for axes in choices]
 
@@ -58,7 +59,8 @@ def test_a_name_can_be_given_three_ways(tmp_path, name, monkeypatch):
     [
         ((5, 7), "image", (1, 5, 7)),
         ((5, 7, 1, 4), "kspace", (1, 4, 5, 7)),
-        ((5, 7, 3, 4), "kspace", (3, 4, 5, 7)),
+        ((5, 7, 1, 4, *[1] * 9, 3), "kspace", (3, 4, 5, 7)),
+        ((5, 7, 3, 4), "maps", (3, 4, 5, 7)),
         ((5, 7, 1, 4, 2), "maps", (1, 2, 4, 5, 7)),
         ((5, 7, 3), "image", (3, 5, 7)),
         ((5, 7, *[1] * 13, 2), "samples", (1, 2, 5, 7)),
@@ -96,6 +98,7 @@ def test_masks_have_the_axes_they_use(tmp_path, dims, axes):
         ((5, 7, 3, *[1] * 10, 3), None, "BART dimension 2 has length 3"),
         ((5, 7, 1, 4, 2), "kspace", "2 set .* which cannot be kspace"),
         ((5, 7, 1, 4), "image", "4 coil .* which cannot be image"),
+        ((5, 7, 3, 4), "kspace", "its k-space is of a volume, with 3 encodes along dimension 2"),
     ],
 )
 def test_what_has_no_place_is_named(tmp_path, dims, kind, says):
@@ -126,6 +129,11 @@ def test_bart_reads_what_is_written_and_is_read(tmp_path):
     with open_reader(tmp_path / "c", "image") as reader:
         assert reader.header.shape == (3, 2, 5, 7)
         assert np.allclose(reader.read(), np.sqrt((abs(array) ** 2).sum(2)), rtol=1e-5)
-    bart("phantom", "-3", "-x", "8", "-s", "2", "d")
-    with open_reader(tmp_path / "d", "kspace") as reader:
-        assert reader.header.shape == (8, 2, 8, 8)
+    bart("phantom", "-3", "-k", "-x", "8", "-s", "2", "d")
+    bart("fft", "-u", "-i", "7", "d", "images")
+    with pytest.raises(DataError, match="is of a volume, with 8 encodes") as caught:
+        open_reader(tmp_path / "d.cfl", "kspace")
+    for line in caught.value.hint.replace(str(tmp_path) + "/", "").split("; "):
+        bart(*line.split()[1:])
+    with open_reader(tmp_path / "SLICES", "kspace") as kspace, open_reader(tmp_path / "images", "maps") as images:
+        np.testing.assert_allclose(ifft2c(kspace.read()), images.read(), atol=1e-5)
