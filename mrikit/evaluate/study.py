@@ -56,7 +56,7 @@ class ScanFile:
 
 def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool = False, warn: Say) -> list[ScanFile]:
     """The scans in `files`; slices that are not fully sampled, or empty, are named and left out, or with `strict`
-    refused. slices: which to take, as `parse_slices` reads them. Of partial Fourier, which is taken, `warn` is told.
+    refused. slices: which to take, as `parse_slices` reads them.
 
     Raises DataError where nothing is left, UsageError where two scans have one name, or one is a pipe.
     """
@@ -74,16 +74,12 @@ def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool 
                     continue
                 if not all_finite(kspace):
                     raise DataError(f"{file}: k-space has NaN or infinity in slice {i}")
-                acquired = sampling(kspace)
-                if is_complete(acquired):
-                    if not complete and is_partial(kspace):
-                        warn(f"{file}: partial Fourier, or an asymmetric echo: its reference lacks a part, too")
+                if flaw := _flaw(kspace):
+                    if strict:
+                        raise DataError(f"{file}: slice {i} {flaw}", hint="without --strict it is left out")
+                    warn(f"{file}: slice {i} {flaw}; left out, since there is no reference for it")
+                else:
                     complete.append(i)
-                    continue
-                flaw = f"{file}: slice {i} is not fully sampled, R = {acceleration(acquired):.3g}"
-                if strict:
-                    raise DataError(flaw, hint="without --strict it is left out")
-                warn(f"{flaw}; left out, since there is no reference for it")
         if complete:
             found.append(ScanFile(Path(file).name.split(".")[0], file, tuple(complete), (matrix[0], matrix[1]), crc))
     if not found:
@@ -92,6 +88,14 @@ def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool 
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"two scans are called {', '.join(sorted(twice))}", hint="give their files other names")
     return found
+
+
+def _flaw(kspace: np.ndarray) -> str | None:
+    """Why a slice `(coil, y, x)` is no reference, behind `slice 3`; None where it is one."""
+    acquired = sampling(kspace)
+    if not is_complete(acquired):
+        return f"is not fully sampled, R = {acceleration(acquired):.3g}"
+    return "is of partial Fourier, or of an asymmetric echo" if is_partial(kspace) else None
 
 
 def conditions(kinds: Sequence[str], axes: Sequence[str], accels: Sequence[float]) -> list[Condition]:

@@ -223,17 +223,21 @@ def test_scans_that_are_not_fully_sampled_are_named_and_skipped_or_refused(scans
         open_scans([half], "1", warn=said.append)
 
 
-def test_the_reference_of_a_partial_scan_is_said_to_be_one(tmp_path) -> None:
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_what_partial_fourier_left_out_is_in_no_reference(tmp_path, axis) -> None:
     kspace = simulated(48, 4, 2).kspace.copy()
-    kspace[..., :8] = 0
+    kspace[0].swapaxes(axis, -1)[..., :8] = 0
     partial = str(save(tmp_path / "partial.npy", kspace, "kspace"))
     said: list[str] = []
 
     (found,) = open_scans([partial], warn=said.append)
+    assert found.slices == (1,)
+    assert said[0].startswith(f"{partial}: slice 0 is of partial Fourier, or of an asymmetric echo; left out")
+    with pytest.raises(DataError, match="slice 0 is of partial Fourier"):
+        open_scans([partial], strict=True, warn=said.append)
+    kspace[0].swapaxes(axis, -1)[..., -8:] = 0  # zero-padding
+    (found,) = open_scans([str(save(tmp_path / "padded.npy", kspace, "kspace"))], warn=pytest.fail)
     assert found.slices == (0, 1)
-    assert said == [f"{partial}: partial Fourier, or an asymmetric echo: its reference lacks a part, too"]
-    kspace[..., -8:] = 0  # zero-padding
-    open_scans([str(save(tmp_path / "padded.npy", kspace, "kspace"))], warn=pytest.fail)
 
 
 def test_two_scans_of_one_name_are_refused(scans, tmp_path) -> None:

@@ -136,4 +136,4 @@ def test_bart_reads_what_is_written_and_is_read(tmp_path):
     for line in caught.value.hint.replace(str(tmp_path) + "/", "").split("; "):
         bart(*line.split()[1:])
     with open_reader(tmp_path / "SLICES", "kspace") as kspace, open_reader(tmp_path / "images", "maps") as images:
-        np.testing.assert_allclose(ifft2c(kspace.read()), images.read(), atol=1e-5)
+        np.testing.assert_allclose(ifft2c(kspace.read()), images.read(), atol=1e-3)  # of 80 at most
