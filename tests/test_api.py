@@ -95,6 +95,33 @@ def test_tensors_are_taken_wherever_numpy_arrays_are() -> None:
     assert mrikit.metrics(tensors(image), tensors(image + 1)) == mrikit.metrics(image, image + 1)
 
 
+@pytest.mark.parametrize("name", ["espirit", "rss", "whiten", "compress", "mvue", "pics", "flat_recon", "langevin"])
+def test_kspace_that_cannot_be_is_refused(name: str) -> None:
+    """As the commands refuse it. Real numbers gave another image without a word, NaN an image of NaN."""
+    import numpy as np
+
+    kspace = mrikit.phantom(48, coils=4, slices=2, seed=1)
+    maps, nan = mrikit.espirit(kspace), kspace.copy()
+    nan[1, 2, 3, 4] = np.nan
+    function, more = getattr(mrikit, name), (maps,) if name in ("mvue", "pics") else ()
+    wrong = {
+        "must be complex, found float32": kspace.real,
+        "has NaN or infinity": nan,
+        "48 x 48, expected": kspace[0, 0],
+    }
+    for found, array in wrong.items():
+        with pytest.raises(DataError, match=f"^k-space:? {found}"):
+            function(array, *more)
+    if more:
+        with pytest.raises(DataError, match="maps has NaN or infinity"):
+            function(kspace, np.full_like(maps, np.nan))
+        with pytest.raises(DataError, match="maps are 1 x 4 x 48 x 48, which does not fit k-space of 2 x 4 x 48 x 48"):
+            function(kspace, maps[:1])
+    if name in ("flat_recon", "langevin"):
+        with pytest.raises(DataError, match="maps are zero everywhere"):
+            function(kspace, maps=np.zeros_like(maps))
+
+
 def test_defaults_are_those_of_the_commands() -> None:
     import inspect
 

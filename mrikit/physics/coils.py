@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 
 from mrikit.arrays import Array, namespace
@@ -35,6 +36,7 @@ def rss(kspace: Array, *, chunk: int | None = None) -> Array:
 
     chunk: coils worked on at a time, 8 MB of them by default. The result is the same.
     """
+    require_kspace(kspace)
     xp = namespace(kspace)
     energy: Array | float = 0.0
     for group in groups(kspace.shape[-3], chunk or coils_per_block(kspace)):
@@ -67,9 +69,24 @@ def mvue(kspace: Array, maps: Array, *, chunk: int | None = None) -> Array:
     return combined / xp.where(norm > 0, norm, xp.ones_like(norm))
 
 
+def require_kspace(kspace: Array, name: str = "k-space") -> None:
+    """Raise DataError unless `kspace`, or maps of that `name`, is `(..., coil, y, x)`, complex and finite."""
+    if kspace.ndim < 3:
+        raise DataError(
+            f"{name}: {describe(kspace.shape)}, expected (..., coil, y, x)", hint="of one coil, array[..., None, :, :]"
+        )
+    xp = namespace(kspace)
+    if not xp.isdtype(kspace.dtype, "complex floating"):
+        raise DataError(f"{name} must be complex, found {kspace.dtype}")
+    if not cmath.isfinite(complex(xp.sum(kspace))) and not bool(xp.all(xp.isfinite(kspace))):
+        raise DataError(f"{name} has NaN or infinity")
+
+
 def require_fit(kspace: Array, maps: Array) -> None:
-    """Raise DataError unless `maps` `(..., coil, y, x)` belong to `kspace` `(..., coil, y, x)`."""
-    if maps.ndim not in (kspace.ndim, kspace.ndim + 1):
+    """Raise DataError unless `maps` `(..., coil, y, x)` belong to `kspace` `(..., coil, y, x)`, and both are sound."""
+    require_kspace(kspace)
+    require_kspace(maps, "maps")
+    if maps.ndim not in (kspace.ndim, kspace.ndim + 1) or maps.shape[: kspace.ndim - 3] != kspace.shape[:-3]:
         raise DataError(f"maps are {describe(maps.shape)}, which does not fit k-space of {describe(kspace.shape)}")
     require_match("maps", maps.shape, "k-space", kspace.shape, "the matrix")
     if maps.shape[-3] != kspace.shape[-3]:
@@ -116,6 +133,7 @@ def whiten(kspace: Array, noise: Array | None = None) -> Array:
     noise: samples `(coil, sample)` without signal; by default the ends of the readout stand in for them.
     With the covariance L L^H the coils are mixed by L^-1. Pruessmann 2001, doi:10.1002/mrm.1241.
     """
+    require_kspace(kspace)
     xp = namespace(kspace)
     if kspace.ndim > 3:
         return xp.stack([whiten(kspace[i, ...], noise) for i in range(kspace.shape[0])])
@@ -138,6 +156,7 @@ def compress(kspace: Array, coils: int | None = None, *, calib: int = 24) -> Arr
     `(..., coil, y, x)` to `(..., coils, y, x)`, slice by slice, by the singular vectors of the calibration data, as
     `bart cc -S`. coils: 8 by default, or all where there are fewer. Huang 2008, doi:10.1016/j.mri.2007.04.010.
     """
+    require_kspace(kspace)
     xp = namespace(kspace)
     if kspace.ndim > 3:
         return xp.stack([compress(kspace[i, ...], coils, calib=calib) for i in range(kspace.shape[0])])

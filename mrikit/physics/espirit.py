@@ -28,6 +28,7 @@ from mrikit.arrays import Array, namespace, to_numpy
 from mrikit.axes import describe
 from mrikit.errors import DataError, UsageError
 from mrikit.physics import kernels
+from mrikit.physics.coils import require_kspace
 from mrikit.physics.sampling import acquired_plane, calibration_extent, centre
 from mrikit.physics.sense import Sense
 
@@ -65,6 +66,7 @@ def espirit(
     In the support sum_c |maps_c|^2 = 1, and the phase is that of the calibration data's first principal
     component. Raises DataError where the calibration region is too small for the kernel or is empty.
     """
+    require_kspace(kspace)
     xp = namespace(kspace)
     if kspace.ndim > 3:
         options: dict[str, Any] = {

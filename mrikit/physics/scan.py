@@ -11,9 +11,9 @@ from functools import reduce
 import numpy as np
 
 from mrikit.arrays import Array, namespace, to_numpy
-from mrikit.axes import all_finite, describe
+from mrikit.axes import describe
 from mrikit.errors import DataError
-from mrikit.physics.coils import require_fit
+from mrikit.physics.coils import require_fit, require_kspace
 from mrikit.physics.espirit import espirit
 from mrikit.physics.fourier import Axes, fft2c, ifft2c, mirrored
 from mrikit.physics.noise import noise_level
@@ -183,8 +183,7 @@ def slices(
     DataError where mask or maps are of other slices.
     """
     kspace, mask, maps = (None if each is None else to_numpy(each) for each in (kspace, mask, maps))
-    if kspace.ndim < 3:
-        raise DataError(f"k-space is {describe(kspace.shape)}, expected (..., coil, y, x)")
+    require_kspace(kspace)
     before = kspace.shape[:-3]
     n = math.prod(before)
 
@@ -219,9 +218,8 @@ def prepare(
     method: who asks, for the error. Raises what `Sampling.keep` does, and DataError where k-space has NaN, nothing is
     left, there is no centre to calibrate on, or maps do not fit.
     """
+    require_kspace(kspace)
     kspace = kspace.astype(np.complex64, copy=False)
-    if not all_finite(kspace):
-        raise DataError("k-space has NaN or infinity")
     kept, acquired = (how or Sampling()).keep(kspace, mask)
     if not acquired.any():
         raise DataError("the mask keeps none of the samples that were acquired")
@@ -230,5 +228,7 @@ def prepare(
     require_fit(kept, maps)
     if maps.ndim > kept.ndim:
         raise DataError(f"{method} takes one set of maps, these are {maps.shape[0]}", hint="use espirit --sets 1")
+    if not maps.any():
+        raise DataError("maps are zero everywhere")
     maps = unit_maps(maps.astype(np.complex64, copy=False))
     return Slice(standardise(kept, maps, acquired), maps, acceleration(acquired))

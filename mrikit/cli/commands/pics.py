@@ -28,7 +28,9 @@ def pics(
         float | None,
         typer.Option("--lambda", help="Weight: 0.005 for wavelet and tv, 0.01 for l2.", min=0, show_default=False),
     ] = None,
-    iters: Annotated[int | None, typer.Option(help="Iterations: 100, for tv 40, for l2 30.", min=1, show_default=False)] = None,
+    iters: Annotated[
+        int | None, typer.Option(help="Iterations: 100, for tv 40, for l2 30.", min=1, show_default=False)
+    ] = None,
     part: params.Part = "auto",
 ) -> None:
     """Parallel imaging and compressed sensing: the classical baseline.
