@@ -211,7 +211,7 @@ NetworkMaps = Annotated[
 ]
 Init = Annotated[
     str | None,
-    typer.Option(metavar="NAME|FILE", help="Begin with these weights of the same network.", show_default=False),
+    typer.Option(metavar="NAME|FILE", help="Begin with these weights, and their network.", show_default=False),
 ]
 AlignWeight = Annotated[
     float | None, typer.Option(help="Weight of the alignment; 0.1 by default.", min=0, show_default=False)

@@ -116,8 +116,13 @@ def fit(
             path.unlink(missing_ok=True)
         log = checkpoint.Log(folder, state.step)
         state.lines = log.lines
-        if state.step:
-            report({"step": state.step, "steps": recipe.n_steps})
+        begun: dict[str, float] = {}
+        if not state.step and validate is not None:  # what the weights that it begins with are worth
+            with averaged(state) as network:
+                begun = validate(network)
+            log.add({"step": 0, **begun})
+        if state.step or begun:
+            report({"step": state.step, "steps": recipe.n_steps, **begun})
     tally, idle = Tally(), 0
     numbers = own_numbers(recipe, state.step)
     # Closed here: left to the garbage collector, it can leave worker processes behind that nobody ends.

@@ -185,12 +185,26 @@ class Unrolled(nn.Module):
 
 
 def _hand_out(network: Unrolled, tensors: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Let every cascade of an unshared network begin with the one U-Net of a shared one."""
-    if network.config.shared or any(name.startswith(f"{prefix}prior.0.") for name in tensors):
+    """Let every cascade begin with the one U-Net of a shared network, and with its place in a network of fewer.
+
+    Of four cascades, cascade k // 2 stands for cascade k of eight, whose times hold theirs. Learned steps would be too
+    long by then.
+    """
+    n, given = network.config.n_unrolls, len(tensors.get(f"{prefix}log_threshold", ()))
+    if not given or n % given or (n > given and network.config.mode == "free"):
         return
-    for name in [name for name in tensors if name.startswith(f"{prefix}prior.")]:
-        part, value = name.removeprefix(f"{prefix}prior."), tensors.pop(name)
-        tensors.update({f"{prefix}prior.{k}.{part}": value for k in range(network.config.n_unrolls)})
+    for name in ("log_lamda", "log_threshold", "log_imaginary"):
+        if f"{prefix}{name}" in tensors:
+            tensors[f"{prefix}{name}"] = tensors[f"{prefix}{name}"].repeat_interleave(n // given)
+    if network.config.shared:
+        return
+    one = not any(name.startswith(f"{prefix}prior.0.") for name in tensors)
+    unets = {name: tensors.pop(name) for name in [*tensors] if name.startswith(f"{prefix}prior.")}
+    for k in range(n):
+        own = f"{prefix}prior." if one else f"{prefix}prior.{k * given // n}."
+        for name, value in unets.items():
+            if name.startswith(own):
+                tensors[f"{prefix}prior.{k}.{name.removeprefix(own)}"] = value
 
 
 def consensus(x: Tensor, start: Tensor, operator: Sense) -> Tensor:

@@ -20,7 +20,7 @@ from mrikit.train.presets import Preset
 from mrikit.train.run import Job, n_parameters
 from mrikit.unrolled.architectures import Network, build
 from mrikit.unrolled.objective import ALIGNMENTS, loss
-from mrikit.unrolled.presets import preset
+from mrikit.unrolled.presets import choose
 from mrikit.unrolled.simulate import KINDS, Simulation, Stream
 from mrikit.unrolled.validation import Validation
 
@@ -51,8 +51,8 @@ def unroll_train(
 
     An item of the recipe's batch is a scan, of which `per_scan` masks and bands of rows make a problem each; accels,
     mask_kinds and crop are those of `Simulation`. simulated: share of simulated anatomy. epochs: instead of
-    `recipe.n_steps`, so many times as many scans as there are images in `files`. network: its architecture and
-    settings; by default flat-small. init: weights of such a network to begin with, by name or file. align,
+    `recipe.n_steps`, so many times as many scans as there are images in `files`. init: weights to begin with, by name
+    or file. network: its architecture and settings; by default those of `init`, or else of flat-small. align,
     align_weight, magnitude_weight: of `objective.loss`; by default FLAT alone aligns its states, with a weight of 0.1.
     validate: what to validate with, on whole matrices, the same problems in every run. Started by torchrun, the
     processes train together.
@@ -62,7 +62,7 @@ def unroll_train(
     training diverges.
     """
     files, validate = [Path(f) for f in files], [Path(f) for f in validate]
-    chosen = network or preset("flat-small")
+    chosen = network or choose(init=init)
     align = align or ("state" if chosen.architecture == "flat" else "none")
     if align not in ALIGNMENTS:
         raise UsageError(f"--align {align}: expected one of {', '.join(ALIGNMENTS)}")

@@ -163,7 +163,10 @@ def fill(network: Any, model: str) -> str:
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise DataError(f"{model}: these weights are of another network than the one to be trained") from error
+        raise DataError(
+            f"{model}: these weights are of another network than the one to be trained",
+            hint=f"`mrikit models {model}` shows its settings",
+        ) from error
     return str(described["sha256"])
 
 

@@ -204,7 +204,9 @@ def test_validation_and_pictures_are_made_where_they_are_asked_for(
     assert {path.name for path in (tmp_path / "own.run").iterdir()} == {
         "state.safetensors", "loss.jsonl", "loss.png", "validation.png",
     }  # fmt: skip
-    (line,) = [json.loads(text) for text in (tmp_path / "own.run" / "loss.jsonl").read_text().splitlines()]
+    begun, line = [json.loads(text) for text in (tmp_path / "own.run" / "loss.jsonl").read_text().splitlines()]
+    assert (begun["step"], line["step"]) == (0, 1) and begun["psnr"] == pytest.approx(line["psnr"], abs=0.1)
+    assert f"0 of 1: psnr {begun['psnr']:.4g}" in result.stderr
     assert line["psnr"] > line["psnr_start"] > 15
     assert "1 of 1: loss" in result.stderr and f"psnr {line['psnr']:.4g}" in result.stderr
     card = json.loads((tmp_path / "own.json").read_text())

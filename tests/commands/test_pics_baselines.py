@@ -84,7 +84,7 @@ def test_options_that_cannot_be_are_usage_errors(mrikit: Mrikit, words: str) -> 
 
 @pytest.mark.parametrize("wrong", [{"lamda": -1.0}, {"lamda": float("nan")}, {"reg": "l1"}])
 def test_what_cannot_be_is_refused_in_python_too(wrong: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match="--(lambda|reg) .*: expected"):
+    with pytest.raises(UsageError, match=r"--(lambda|reg) .*: expected"):
         api.pics(simulated().kspace, simulated().maps, **wrong)
 
 

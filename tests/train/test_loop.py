@@ -314,9 +314,9 @@ def test_validation_sees_the_average_and_leaves_no_trace(tmp_path):
     state = fit(linear(), items, noisy_error, recipe, mkdir(tmp_path, "validated"), validate=validate)
     assert torch.equal(plain.model[0].weight, state.model[0].weight)
     assert state.model.training
-    assert torch.equal(seen[-1], state.average["0.weight"])
+    assert torch.equal(seen[0], linear()[0].weight) and torch.equal(seen[-1], state.average["0.weight"])
     assert {line["step"]: line["psnr"] for line in logged(tmp_path / "validated") if "psnr" in line} == {
-        25: 1.0, 50: 2.0, 60: 3.0,
+        0: 1.0, 25: 2.0, 50: 3.0, 60: 4.0,
     }  # fmt: skip
 
 

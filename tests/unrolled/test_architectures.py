@@ -123,6 +123,17 @@ def test_options_change_a_preset(tmp_path):
     assert changed.config == {**preset("flat").config, "n_unrolls": 3, "mode": "free"}
 
 
+def test_weights_to_begin_with_bring_their_network():
+    """With as many cascades as they have, or more: what is given beside them is changed in it."""
+    card = weights.card("modl")
+    assert choose(init="modl").config == card["config"] and choose("modl", init="modl").architecture == "modl"
+    more = choose(init="flat-small", n_unrolls=8)
+    assert more.config == {**weights.card("flat-small")["config"], "n_unrolls": 8}
+    assert choose(None, "flat", "flat-small") == preset("flat")
+    with pytest.raises(UsageError, match="--arch varnet disagrees with modl, which is a modl network"):
+        choose("varnet", init="modl")
+
+
 @pytest.mark.parametrize(
     ("architecture", "config", "changes", "found"),
     [

@@ -350,3 +350,29 @@ def test_cascades_with_a_network_each_begin_with_one_that_was_shared(network, br
     again = Unrolled(each.config)
     again.load_state_dict(each.state_dict())
     assert len({id(unet) for unet in again.prior}) == SMALL.n_unrolls
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_more_cascades_begin_with_those_at_their_place(shared):
+    torch.manual_seed(0)
+    two = Unrolled(replace(SMALL, n_unrolls=2, shared=shared))
+    with torch.no_grad():
+        for parameter in two.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    six = Unrolled(replace(two.config, n_unrolls=6))
+    six.load_state_dict(two.state_dict())
+    for name in ("log_lamda", "log_threshold", "log_imaginary"):
+        a, b = getattr(two, name).tolist()
+        assert getattr(six, name).tolist() == [a, a, a, b, b, b]
+    if not shared:
+        assert all(torch.equal(six.prior[k].head.weight, two.prior[k // 3].head.weight) for k in range(6))
+    else:
+        assert torch.equal(six.prior.head.weight, two.prior.head.weight)
+    with pytest.raises(RuntimeError):
+        Unrolled(replace(two.config, n_unrolls=5)).load_state_dict(two.state_dict())
+
+
+def test_learned_steps_are_not_those_of_a_network_of_more_cascades():
+    free = Unrolled(replace(SMALL, n_unrolls=2, mode="free"))
+    with pytest.raises(RuntimeError):
+        Unrolled(replace(free.config, n_unrolls=4)).load_state_dict(free.state_dict())
