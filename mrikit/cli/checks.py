@@ -41,6 +41,21 @@ def check_input(reader: Reader, index: int, array: np.ndarray) -> None:
         raise DataError(f"{reader.name}: the mask keeps nothing{where}, expected samples")
 
 
+def off_centre(reader: Reader, array: np.ndarray) -> str | None:
+    """A warning of k-space whose brightest sample, in the first slice, is far from where the centre is to be."""
+    if reader.header.kind != "kspace":
+        return None
+    sizes = np.abs(array).max(axis=0)
+    (y, x), (n_y, n_x) = np.unravel_index(np.argmax(sizes), sizes.shape), sizes.shape
+    near = abs(int(y) - n_y // 2) <= n_y / 4 and abs(int(x) - n_x // 2) <= n_x / 4
+    if near or min(n_y, n_x) < 32:  # so few samples may be of anything
+        return None
+    return (
+        f"{reader.name}: the brightest sample is at y {y}, x {x}, expected near the centre, {n_y // 2}, {n_x // 2}: "
+        f"is it an image, or k-space without fftshift?"
+    )
+
+
 def beyond_own_mask(reader: Reader, array: np.ndarray) -> str | None:
     """A warning of k-space whose first slice, `array`, holds samples that the mask stored beside it denies."""
     mask = reader.header.mask

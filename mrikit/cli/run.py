@@ -216,20 +216,23 @@ class Run:
             self._bar = bar
             for i, arrays in enumerate(slices):
                 if check and i == 0:
-                    self._compare_with_own_masks(readers, arrays)
+                    self._warn_of_oddities(readers, arrays)
                 yield arrays
                 del arrays  # before the next is waited for
                 bar.advance()
         self._bar = None
 
-    def _compare_with_own_masks(self, readers: Sequence[Reader | None], arrays: Sequence[Any]) -> None:
-        from mrikit.cli.checks import beyond_own_mask
+    def _warn_of_oddities(self, readers: Sequence[Reader | None], arrays: Sequence[Any]) -> None:
+        """Warn of what is no error and yet seldom meant, as the first slice shows it."""
+        from mrikit.cli.checks import beyond_own_mask, off_centre
 
-        if any(reader.header.kind == "mask" for reader in self._readers):
-            return  # the user says which samples are to be taken
+        looks = [off_centre]
+        if not any(reader.header.kind == "mask" for reader in self._readers):  # which says what is to be taken
+            looks.append(beyond_own_mask)
         for reader, array in zip(readers, arrays, strict=True):
-            if reader is not None and (text := beyond_own_mask(reader, array)):
-                self.warn(text)
+            if reader is not None:
+                for text in filter(None, (look(reader, array) for look in looks)):
+                    self.warn(text)
 
     # writing
 

@@ -11,6 +11,7 @@ from scans import PLACED, history, opened, read, save, simulated
 
 import mrikit as api
 from mrikit.io import open_reader
+from mrikit.physics.fourier import ifft2c
 from mrikit.physics.retrospective import Sampling
 
 if TYPE_CHECKING:
@@ -277,6 +278,18 @@ def test_samples_that_their_own_mask_denies_are_told_of(mrikit: Mrikit, tmp_path
     assert (result.code, result.stderr) == (0, "mrikit undersample: R = 4\n")
     assert "warnings" not in mrikit("rss", "under.h5", "some.npy", "--json").json
     np.testing.assert_array_equal(read(tmp_path / "under.h5"), np.where(lines, simulated().kspace, 0))
+
+
+@pytest.mark.parametrize("how", ["image", "unshifted"])
+def test_kspace_whose_centre_is_elsewhere_is_told_of(mrikit: Mrikit, tmp_path: Path, how: str) -> None:
+    """Coil images given for k-space, and k-space as np.fft leaves it, reconstruct to something, and to nothing true."""
+    kspace = simulated().kspace
+    odd = ifft2c(kspace) if how == "image" else np.fft.ifftshift(kspace, axes=(-2, -1))
+    save(tmp_path / "odd.npy", odd, "kspace")
+    (said,) = mrikit("rss", "odd.npy", "out.npy", "--json").json["warnings"]
+    assert said.startswith("odd.npy: the brightest sample is at y ") and "near the centre, 32, 32" in said
+    save(tmp_path / "right.npy", kspace, "kspace")
+    assert "warnings" not in mrikit("rss", "right.npy", "again.npy", "--json").json
 
 
 def test_masks_of_their_own_leave_accelerations_of_their_own(mrikit: Mrikit, scan: Path, tmp_path: Path) -> None:
