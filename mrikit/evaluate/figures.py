@@ -14,6 +14,7 @@ from mrikit.axes import describe
 from mrikit.errors import DataError, UsageError
 from mrikit.evaluate.metrics import Report, metrics
 from mrikit.io.atomic import write_whole
+from mrikit.io.paths import stem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +65,7 @@ def parse_slices(text: str | None, n: int, name: str) -> list[int]:
 
 def caption(name: str) -> str:
     """The name of a file without folder and format, for a title."""
-    return "stdin" if name == "-" else Path(name).name.split(".")[0]
+    return "stdin" if name == "-" else stem(name)
 
 
 def labels(axes: Sequence[str], shape: Sequence[int], slices: Sequence[int]) -> list[str]:

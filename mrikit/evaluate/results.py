@@ -171,6 +171,11 @@ class Results:
         """Keep the reference of a slice."""
         self._write_image(self._reference(scan, number), image)
 
+    def put_mask(self, piece: Piece, mask: np.ndarray) -> None:
+        """Keep the mask of a piece, bool `(x,)` or `(y, x)`, for methods that are not ours to be compared on it."""
+        path = self._path(piece, "mask", ".npy")
+        _write_volume(path, Header("mask", ("y", "x")[-mask.ndim :], mask.shape, mask.dtype), mask)
+
     def has_std(self, piece: Piece, method: str) -> bool:
         """Whether the method told how sure it is."""
         return self._path(piece, method, ".std.npy").is_file()
@@ -208,11 +213,14 @@ class Results:
         write_facts(path, content, indent=1)
 
     def _write_image(self, path: Path, image: np.ndarray) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        header = Header("image", ("slice", "y", "x"), (1, *image.shape), image.dtype)
-        with open_writer(path, header, force=True) as writer:
-            writer.write(np.ascontiguousarray(image))
-            writer.finish()
+        _write_volume(path, Header("image", ("slice", "y", "x"), (1, *image.shape), image.dtype), image)
+
+
+def _write_volume(path: Path, header: Header, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_writer(path, header, force=True) as writer:
+        writer.write(np.ascontiguousarray(array))
+        writer.finish()
 
 
 def _remove(folder: Path) -> None:

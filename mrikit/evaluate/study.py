@@ -26,6 +26,7 @@ from mrikit.evaluate.methods import Method, Options, Output
 from mrikit.evaluate.metrics import by_state, metrics
 from mrikit.evaluate.results import FORMAT, Condition, Piece, Results, Row
 from mrikit.io import open_reader
+from mrikit.io.paths import stem
 from mrikit.physics.coils import mvue
 from mrikit.physics.espirit import espirit
 from mrikit.physics.masks import PLANE_KINDS, budget
@@ -56,9 +57,9 @@ class ScanFile:
 
 def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool = False, warn: Say) -> list[ScanFile]:
     """The scans in `files`; slices that are not fully sampled, or empty, are named and left out, or with `strict`
-    refused. slices: which to take, as `parse_slices` reads them.
+    refused. slices: which to take, as `parse_slices` reads them. Scans of one name have that of their folder before it.
 
-    Raises DataError where nothing is left, UsageError where two scans have one name, or one is a pipe.
+    Raises DataError where nothing is left, UsageError where two scans have one name all the same, or one is a pipe.
     """
     found: list[ScanFile] = []
     for file in files:
@@ -81,13 +82,24 @@ def open_scans(files: Iterable[str], slices: str | None = None, *, strict: bool 
                 else:
                     complete.append(i)
         if complete:
-            found.append(ScanFile(Path(file).name.split(".")[0], file, tuple(complete), (matrix[0], matrix[1]), crc))
+            found.append(ScanFile(stem(file), file, tuple(complete), (matrix[0], matrix[1]), crc))
     if not found:
         raise DataError("none of these scans is fully sampled", hint="`mrikit phantom scan.h5` makes one that is")
-    names = [scan.name for scan in found]
-    if twice := {name for name in names if names.count(name) > 1}:
+    twice = _twice(found)
+    found = [replace(scan, name=f"{_folder(scan)}-{scan.name}") if scan.name in twice else scan for scan in found]
+    if twice := _twice(found):
         raise UsageError(f"two scans are called {', '.join(sorted(twice))}", hint="give their files other names")
     return found
+
+
+def _twice(scans: Sequence[ScanFile]) -> set[str]:
+    """The names that more than one scan has."""
+    names = [scan.name for scan in scans]
+    return {name for name in names if names.count(name) > 1}
+
+
+def _folder(scan: ScanFile) -> str:
+    return Path(scan.file).absolute().parent.name
 
 
 def _flaw(kspace: np.ndarray) -> str | None:
@@ -227,6 +239,7 @@ class Study:
             seed=self._seed("mask", f"{piece.scan}/{condition}"),  # one mask a scan, as in one acquisition
         )
         kept, mask = how.keep(kspace)
+        results.put_mask(piece, mask)
         return Given(kept, mask, espirit(kept, refine=True), reference)
 
     def _solve(self, method: Method, piece: Piece, given: Given) -> tuple[Row, Output]:

@@ -59,6 +59,15 @@ def listed(path: Path, suffixes: Iterable[str]) -> list[Path]:
     return files
 
 
+def stem(path: str) -> str:
+    """The name of a volume without folders, dataset and suffix: `a.1` of `scans/a.1.nii.gz`."""
+    name = Path(split_dataset(path)[0]).name
+    for suffix in sorted(FORMATS, key=len, reverse=True):
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
 def split_dataset(path: str) -> tuple[str, str | None]:
     """`scan.h5:maps` as ("scan.h5", "maps"); any other path as (path, None)."""
     match = _DATASET.fullmatch(path)

@@ -136,6 +136,10 @@ def test_templates_that_cannot_be_meant(tmp_path: Path, template: list[str], say
 def test_names_that_collide_are_found(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a/s\.h5 and b/s\.npy would both write .*/s\.npy"):
         make_items(["a/s.h5", "b/s.npy"], RSS, tmp_path)
+    one, two = make_items(["a/s.h5", "b/s.npy"], ["rss", "{in}", "{out}_{parent}.npy"], tmp_path)
+    assert (one.outputs, two.outputs) == ((f"{tmp_path}/s_a.npy",), (f"{tmp_path}/s_b.npy",))
+    (line,) = make_items(["a b/s.h5"], ["mrikit rss {in} {out}_{parent}.npy"], tmp_path)
+    assert line.outputs == (f"{tmp_path}/s_a b.npy",) and f"{tmp_path}/s_'a b'.npy" in line.command.replace("''", "")
     with pytest.raises(UsageError, match=r"s\.h5 and s_maps\.h5 would both write"):
         make_items(["s.h5", "s_maps.h5"], ["flat-recon", "--maps-out={out}_maps.npy", "{in}", "{out}.npy"], tmp_path)
     with pytest.raises(UsageError, match="which is the scan"):

@@ -66,6 +66,8 @@ def test_every_method_gets_the_same_samples_and_maps_and_not_the_reference(scans
     np.testing.assert_array_equal(maps, api.espirit(kspace, refine=True))
     assert np.array_equal(mask, same_mask)  # slices of one scan have one mask
     assert not np.array_equal(mask, other_mask)
+    kept = results.folder / "cells" / "a" / "000" / str(RANDOM) / "mask.npy"
+    np.testing.assert_array_equal(read(kept), mask)
     np.testing.assert_allclose(results.reference("a", 0), api.mvue(full, api.espirit(full, refine=True)), rtol=1e-6)
 
 
@@ -240,11 +242,17 @@ def test_what_partial_fourier_left_out_is_in_no_reference(tmp_path, axis) -> Non
     assert found.slices == (0, 1)
 
 
-def test_two_scans_of_one_name_are_refused(scans, tmp_path) -> None:
-    (tmp_path / "b").mkdir()
-    other = save(tmp_path / "b" / "a.npy", simulated(48, 4, 2).kspace, "kspace")
-    with pytest.raises(UsageError, match="two scans are called a"):
-        open_scans([scans[0], str(other)], warn=pytest.fail)
+def test_scans_of_one_name_have_their_folders_in_it(scans, tmp_path) -> None:
+    """As where every subject has a folder. What follows a first dot is part of a name."""
+    kspace = simulated(48, 4, 2).kspace
+    for folder in ("p1", "p2", "x/p1"):
+        (tmp_path / folder).mkdir(parents=True)
+        save(tmp_path / folder / "scan.1.npy", kspace, "kspace")
+    files = [str(tmp_path / folder / "scan.1.npy") for folder in ("p1", "p2", "x/p1")]
+    found = open_scans([*files[:2], scans[0]], warn=pytest.fail)
+    assert [scan.name for scan in found] == ["p1-scan.1", "p2-scan.1", "a"]
+    with pytest.raises(UsageError, match=r"two scans are called p1-scan\.1"):
+        open_scans(files, warn=pytest.fail)
 
 
 def test_lambda_is_searched_on_a_scan_apart_and_is_the_best_there(scans, tmp_path) -> None:

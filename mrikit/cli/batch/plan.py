@@ -2,7 +2,7 @@
 
 A template is the words of an mrikit command, `flat-recon --accel 8 {in} {out}.nii`, or one string for the shell,
 `mrikit espirit {in} - | mrikit mvue {in} - {out}.nii`. Words never meet a shell; in a string, mrikit quotes the
-names. {out} is the scan's name without its suffix, in the output folder.
+names. {out} is the scan's name without its suffix, in the output folder, {parent} the name of the scan's own folder.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import click
 
 from mrikit.cli import app
 from mrikit.errors import MrikitError, UsageError
-from mrikit.io.paths import FORMATS, locate, split_dataset
+from mrikit.io.paths import locate, split_dataset, stem
 
-_PLACE = re.compile(r"\{(in|out)\}")
+_PLACE = re.compile(r"\{(in|out|parent)\}")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def make_items(scans: Sequence[str], template: Sequence[str], folder: Path) -> l
             if output in taken:
                 raise UsageError(
                     f"{taken[output]} and {item.scan} would both write {output}",
-                    hint="rename one, or give them batches of their own",
+                    hint="{out}_{parent} has the name of the scan's folder in it, too",
                 )
             taken[output] = item.scan
             if source := sources.get(os.path.realpath(output)):
@@ -78,14 +78,10 @@ def make_items(scans: Sequence[str], template: Sequence[str], folder: Path) -> l
 
 def _make_item(scan: str, template: Sequence[str] | str, pieces: Sequence[str], folder: Path) -> Item:
     file, dataset = split_dataset(scan)
-    name = Path(file).name
-    for suffix in sorted(FORMATS, key=len, reverse=True):
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            name = name[: -len(suffix)]
-            break
+    path, name = Path(file).absolute(), stem(scan)
     # Absolute, so that a name that begins with a dash is no option.
-    source = str(Path(file).absolute()) + (f":{dataset}" if dataset else "")
-    values = {"in": source, "out": str(folder / name)}
+    source = str(path) + (f":{dataset}" if dataset else "")
+    values = {"in": source, "out": str(folder / name), "parent": path.parent.name}
 
     def fill(text: str) -> str:
         return _PLACE.sub(lambda place: values[place[1]], text)

@@ -52,10 +52,10 @@ def batch(
 ) -> None:
     """Run one command over many scans: here, or on a cluster.
 
-    {in} is the scan, {out} its name without suffix in DIR; names need no quotes. What is finished is not done again,
-    so the same line goes on where a batch was cut off: finished is what this very command made of the scan as it is
-    now, with outputs that are whole and unchanged. DIR/batch.jsonl has input, outcome, seconds, peak memory and error
-    line of every scan. Exit 8 where some failed.
+    {in} is the scan, {out} its name without suffix in DIR, {parent} the name of its folder, for scans of one name;
+    names need no quotes. What is finished is not done again, so the same line goes on where a batch was cut off:
+    finished is what this very command made of the scan as it is now, with outputs that are whole and unchanged.
+    DIR/batch.jsonl has input, outcome, seconds, peak memory and error line of every scan. Exit 8 where some failed.
 
     Jobs go through Snakemake (pip install 'mrikit[batch]'; 'mrikit[slurm]', 'mrikit[kubernetes]'). --threads is for
     each job: by default jobs here share the cores evenly, and on a cluster have one. --resources gpu=1 gives every job

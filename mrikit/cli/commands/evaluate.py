@@ -60,7 +60,8 @@ def evaluate(
     fewer than 16 lines are n/a. A cell that fails is named and does not stop the others (exit 8). A run that was cut
     off has lost no cell that was done: --resume makes the rest, or adds scans, methods and conditions.
 
-    DIR holds results.csv and results.json, a row a scan, slice, condition and method; the images; and figures.
+    DIR holds results.csv and results.json, a row a scan, slice, condition and method; figures; and under cells the
+    images, their references, and the masks, with which `flat-recon --mask` or BART see what all methods saw.
     `mrikit report DIR report.html` shows them all.
     """
     from mrikit.evaluate import summary
