@@ -1,7 +1,9 @@
 """mrikit: tools for accelerated MRI reconstruction, on the command line and in Python.
 
 `mrikit.espirit(kspace, calib=24)` is what `mrikit espirit --calib 24` computes: arrays in, arrays out. What only moves
-files (info, convert, view) has no function; `open_reader` and `open_writer` read and write them slice by slice.
+files (info, convert, view) has no function; `open_reader` and `open_writer` read and write them slice by slice. What
+trains takes a `Job`, which says where weights go, and a `Recipe`, as in `unroll_train([folder], Job(weights),
+recipe=Recipe(1000))`; `policy_train` takes what `subject` makes of files, `policy_compare` a `Contest`.
 Importing mrikit loads nothing, not even NumPy; a function is loaded when it is first asked for.
 """
 
@@ -12,8 +14,12 @@ from typing import Any
 
 from mrikit._version import __version__
 
-#: name -> where it lives. One line for every function of the Python API.
+#: name -> where it lives. One line for every function of the Python API, and for the classes that functions take.
 _API = {
+    "Contest": "mrikit.policy.contest:Contest",
+    "Header": "mrikit.io:Header",
+    "Job": "mrikit.train.run:Job",
+    "Recipe": "mrikit.train.loop:Recipe",
     "compress": "mrikit.physics.coils:compress",
     "convdecoder": "mrikit.classical.convdecoder:convdecoder",
     "espirit": "mrikit.physics.espirit:espirit",
@@ -33,6 +39,7 @@ _API = {
     "rss": "mrikit.physics.coils:rss",
     "unroll_train": "mrikit.unrolled.training:unroll_train",
     "score_train": "mrikit.score.training:score_train",
+    "subject": "mrikit.policy.subject:subject",
     "undersample": "mrikit.physics.sampling:undersample",
     "whiten": "mrikit.physics.coils:whiten",
 }

@@ -122,6 +122,18 @@ def test_kspace_that_cannot_be_is_refused(name: str) -> None:
             function(kspace, maps=np.zeros_like(maps))
 
 
+@pytest.mark.slow
+def test_training_needs_a_job_and_a_recipe(tmp_path: Path) -> None:
+    import numpy as np
+
+    images = str(tmp_path / "images.npy")
+    np.save(images, np.random.default_rng(0).random((2, 64, 64)).astype(np.float32))
+    for train in (mrikit.unroll_train, mrikit.score_train):
+        out = tmp_path / f"{train.__name__}.safetensors"
+        train([images], mrikit.Job(str(out)), recipe=mrikit.Recipe(1), simulated=0.0)
+        assert out.is_file() and out.with_suffix(".json").is_file()
+
+
 def test_defaults_are_those_of_the_commands() -> None:
     import inspect
 

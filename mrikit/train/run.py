@@ -57,6 +57,9 @@ class Job:
     licence: str = "not stated"
     watcher: Watcher = field(default_factory=Watcher)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "out", Path(self.out))  # a name will do
+
     @property
     def folder(self) -> Path:
         return self.out.with_suffix(".run")
