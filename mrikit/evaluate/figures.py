@@ -12,7 +12,7 @@ import numpy as np
 
 from mrikit.axes import describe
 from mrikit.errors import DataError, UsageError
-from mrikit.evaluate.metrics import Report, metrics
+from mrikit.evaluate.metrics import Comparison, Report, largest
 from mrikit.io.atomic import write_whole
 from mrikit.io.paths import stem
 
@@ -107,7 +107,8 @@ def comparison(
 ) -> Figure:
     """A row a slice: reference, every image with its PSNR and SSIM, and the error of the last one.
 
-    All are magnitudes `(slice, y, x)`, in one window; the error is on a scale of its own.
+    All are magnitudes `(slice, y, x)`, in one window; the error is on a scale of its own. PSNR and SSIM are of the
+    largest magnitude of the volume, as `metrics` has them.
     """
     for name, image in images.items():
         if image.shape != reference.shape:
@@ -119,11 +120,13 @@ def comparison(
     last, errors = list(images.values())[-1], {}
     errors = {i: np.abs(last[i] - reference[i]) for i in numbers}
     worst = max(float(np.quantile(e, 0.999)) for e in errors.values()) or 1.0
+    scores = {name: Comparison(largest(reference)) for name in images}  # as `metrics` has them
     shown = shown_error = None
     for row, i in zip(axes, numbers, strict=True):
         shown = show(row[0], reference[i], low, high, f"reference, slice {i}" if len(reference) > 1 else "reference")
         for axis, (name, image) in zip(row[1:], images.items(), strict=False):
-            score = metrics(reference[i : i + 1], image[i : i + 1]).volume
+            scores[name].add(reference[i], image[i])
+            score = scores[name].report().slices[-1]
             show(axis, image[i], low, high, f"{name}\n{score.psnr:.1f} dB, SSIM {score.ssim:.3f}")
         shown_error = show(row[-1], errors[i], 0, worst, f"|error| of\n{list(images)[-1]}", "inferno")
     figure.colorbar(shown, ax=list(axes[:, :-1].flat), fraction=0.03, pad=0.01)

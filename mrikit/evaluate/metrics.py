@@ -96,7 +96,7 @@ class Comparison:
     Raises DataError where `peak` is zero.
     """
 
-    def __init__(self, peak: float, mask_level: float) -> None:
+    def __init__(self, peak: float, mask_level: float = 0.05) -> None:
         if not peak > 0:
             raise DataError("the reference is zero everywhere")
         self._peak, self._level = peak, mask_level * peak

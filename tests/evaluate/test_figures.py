@@ -67,6 +67,15 @@ def test_a_comparison_shows_reference_images_and_error():
         comparison(reference, {"out": reference[..., 1:]}, [0], None)
 
 
+def test_a_comparison_tells_what_metrics_tells():
+    """Of the peak of the volume, whichever slice is shown."""
+    reference = np.random.default_rng(0).random((2, 16, 16)).astype(np.float32)
+    reference[0] *= 0.5
+    told = metrics(reference, reference * 0.9).slices[0]
+    figure = comparison(reference, {"out": reference * 0.9}, [0], None)
+    assert f"out\n{told.psnr:.1f} dB, SSIM {told.ssim:.3f}" in [axis.get_title() for axis in figure.axes]
+
+
 def test_a_line_a_trajectory_and_a_level_an_image():
     rng = np.random.default_rng(0)
     reference = rng.random((2, 16, 16))
