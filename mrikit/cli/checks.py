@@ -29,7 +29,7 @@ def check_input(reader: Reader, index: int, array: np.ndarray) -> None:
     if header.kind == "kspace" and largest == 0:
         raise DataError(
             f"{reader.name}: k-space is zero everywhere in slice {index}, expected samples",
-            hint="counting from 0; was the slice acquired?",
+            hint="counting from 0; `mrikit convert --slices` keeps those that were acquired",
         )
     if largest and not SMALLEST <= largest <= LARGEST:
         raise DataError(
@@ -85,6 +85,16 @@ def check_crop(reader: Reader, crop: tuple[int, int]) -> None:
         raise UsageError(f"--crop: {reader.name} is {kind}, and images and maps alone can be cropped")
     if any(n > there for n, there in zip(crop, matrix, strict=True)):
         raise UsageError(f"--crop {crop[0]},{crop[1]}: {reader.name} has {describe(matrix)} (y x x) alone")
+
+
+def pick(reader: Reader, slices: str) -> Reader:
+    """Those slices of a volume that --slices names. Raises UsageError where it has none of them."""
+    from mrikit.evaluate.figures import parse_slices
+    from mrikit.io import Picked
+
+    if not reader.header.sliced:
+        raise UsageError(f"--slices {slices}: {reader.name} has no slices")
+    return Picked(reader, parse_slices(slices, reader.header.n_slices, reader.name))
 
 
 def check_one_shape(reference: Reader, image: Reader) -> None:

@@ -20,7 +20,10 @@ def inspect(reader: Reader, slices: Iterable[np.ndarray]) -> dict[str, Any]:
     masks: list[np.ndarray] = []
     calibration: tuple[int, int] | None = None
     largest, n_bad = 0.0, 0
-    for array in slices:
+    empty: list[int] = []
+    for i, array in enumerate(slices):
+        if not array.any():
+            empty.append(i)
         finite = np.isfinite(array)
         n_bad += int(finite.size - np.count_nonzero(finite))
         largest = max(largest, float(np.abs(array).max(initial=0.0, where=finite)))
@@ -34,6 +37,7 @@ def inspect(reader: Reader, slices: Iterable[np.ndarray]) -> dict[str, Any]:
         "nbytes": header.nbytes,
         "largest": largest,
         "not_finite": n_bad,
+        "empty_slices": empty,
         "sampling": _sampling(masks, calibration) if masks else None,
         "crc32": f"{reader.crc32:08x}",
     }
@@ -69,6 +73,8 @@ def render(facts: dict[str, Any]) -> str:
     ]
     if facts["not_finite"]:
         rows.append(("damage", f"{facts['not_finite']} values are NaN or infinity"))
+    if facts["empty_slices"]:
+        rows.append(("empty", f"slices {', '.join(map(str, facts['empty_slices']))} are zero everywhere"))
     voxel = facts["geometry"]["voxel_mm"]
     rows.append(("voxel", " x ".join(f"{mm:g}" for mm in voxel) + " mm (x, y, slice)" if voxel else "unknown"))
     rows += _affine_rows(facts["geometry"]["affine"])

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, pairwise
 from types import TracebackType
 from typing import Any
 
@@ -38,6 +38,16 @@ class Geometry:
             return self
         moved = tuple((row[0], row[1], row[2], row[3] + row[0] * x + row[1] * y) for row in self.affine[:3])
         return replace(self, affine=(*moved, self.affine[3]))
+
+    def of_slices(self, first: int, every: int) -> Geometry:
+        """That of a volume of every so many slices, from `first` on."""
+        voxel, affine = self.voxel, self.affine
+        if voxel is not None:
+            voxel = (voxel[0], voxel[1], voxel[2] * every)
+        if affine is not None:
+            moved = tuple((row[0], row[1], row[2] * every, row[3] + row[2] * first) for row in affine[:3])
+            affine = (*moved, affine[3])
+        return Geometry(voxel, affine)
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,39 @@ class Kept(Reader):
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self._slices()
+
+
+class Picked(Reader):
+    """The slices `numbers` of another reader, which is read to its end, in rising order.
+
+    Where they are not evenly spaced, nothing is known of where they lie.
+    """
+
+    def __init__(self, reader: Reader, numbers: Iterable[int]) -> None:
+        self._numbers, self._reader = sorted(set(numbers)), reader
+        self.name, self.noise, self.piped = reader.name, reader.noise, reader.piped
+        steps = {b - a for a, b in pairwise(self._numbers)} or {1}
+        header, first = reader.header, self._numbers[0]
+        geometry = header.geometry.of_slices(first, steps.pop()) if len(steps) == 1 else Geometry()
+        mask = header.mask
+        if mask is not None and mask.ndim == 3 and len(mask) > 1:
+            mask = mask[self._numbers]
+        shape = (len(self._numbers), *header.shape[1:])
+        self.header = replace(header, shape=shape, geometry=geometry, mask=mask)
+
+    @property
+    def history(self) -> tuple[Mapping[str, Any], ...]:
+        return self._reader.history
+
+    def _slices(self) -> Iterator[np.ndarray]:
+        chosen, last = set(self._numbers), None
+        for i, array in enumerate(self._reader):
+            if i in chosen:
+                if last is not None:
+                    yield last
+                last = array
+        assert last is not None
+        yield last
 
 
 class Writer(ABC):

@@ -347,7 +347,8 @@ def test_a_full_disk_with_a_picture(shell: Shell, disk: Path) -> None:
     ],
 )
 def test_a_closed_pipe_is_silent(shell: Shell, tmp_path: Path, line: str) -> None:
-    large = np.tile(KSPACE, (3, 1, 2, 2))  # more than a pipe holds
+    edge = (KSPACE.shape[-1] // 2,) * 2
+    large = np.pad(np.tile(KSPACE, (3, 1, 1, 1)), ((0, 0), (0, 0), edge, edge))  # more than a pipe holds
     for name, kind in (("scan.npy", "kspace"), ("maps.npy", "maps")):
         (tmp_path / name).unlink()
         save(tmp_path / name, large, kind)

@@ -54,6 +54,50 @@ def test_info_as_json(mrikit: Mrikit, scan: Path) -> None:
     assert facts["not_finite"] == 0
 
 
+def test_info_names_empty_slices(mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path) -> None:
+    kspace[1:] = 0
+    np.save(tmp_path / "empty.npy", kspace)
+    assert "\n  empty       slices 1, 2 are zero everywhere\n" in mrikit("info", "empty.npy").text
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+@pytest.mark.parametrize(("slices", "chosen"), [("1:8:3", [1, 4, 7]), ("2", [2]), ("6,0,3", [0, 3, 6])])
+def test_convert_keeps_slices_where_they_were(
+    mrikit: Mrikit, tmp_path: Path, slices: str, chosen: list[int], pipe: bool
+) -> None:
+    array = np.arange(9 * 6 * 5, dtype=np.float32).reshape(9, 6, 5)
+    whole = save(tmp_path / "image.nii", array, "image", geometry=PLACED)
+    if pipe:
+        assert mrikit("convert", "image.nii", "stream.npy").code == 0
+        done = mrikit("convert", "--slices", slices, "-", "some.nii", stdin=(tmp_path / "stream.npy").read_bytes())
+    else:
+        done = mrikit("convert", "--slices", slices, "image.nii", "some.nii")
+    assert done.code == 0, done.stderr
+    np.testing.assert_array_equal(read(tmp_path / "some.nii"), array[chosen])
+    before, after = nibabel.load(whole).affine, nibabel.load(tmp_path / "some.nii").affine
+    for k, i in enumerate(chosen):
+        np.testing.assert_allclose(after @ [2, 3, k, 1], before @ [2, 3, i, 1], rtol=1e-6)
+
+
+def test_slices_here_and_there_lie_nobody_knows_where(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "image.h5", np.ones((9, 6, 5), np.float32), "image", geometry=PLACED)
+    assert mrikit("convert", "--slices", "0,1,5", "image.h5", "some.h5").code == 0
+    facts = mrikit("info", "some.h5", "--json").json
+    assert facts["shape"] == [3, 6, 5] and facts["geometry"]["affine"] is None
+    save(tmp_path / "mask.npy", np.ones(8, bool), "mask")
+    for words, says in ((["9", "image.h5"], "image.h5 has 9, numbered 0 to 8"), (["0", "mask.npy"], "has no slices")):
+        result = mrikit("convert", "--slices", *words, "no.npy")
+        assert (result.code, result.stderr.count("\n")) == (2, 1) and says in result.stderr
+
+
+def test_masks_beside_kspace_are_picked_with_its_slices(mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path) -> None:
+    masks = np.random.default_rng(0).random((3, 1, 12)) < 0.7
+    save(tmp_path / "scan.h5", np.where(masks[:, None], kspace, 0), "kspace", mask=masks)
+    assert mrikit("convert", "--slices", "0,2", "scan.h5", "some.h5").code == 0
+    with open_reader(tmp_path / "some.h5") as reader:
+        np.testing.assert_array_equal(reader.header.mask, masks[[0, 2]])
+
+
 def test_info_finds_damage_and_says_so(mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path) -> None:
     kspace[1, 2, 3, 4:6] = np.nan
     np.save(tmp_path / "bad.npy", kspace)

@@ -23,6 +23,7 @@ from mrikit.cli.runner import Run, command
             "mrikit convert bare.npy image.h5 --kind image",
             "say what a file holds that does not say it itself",
         ),
+        ("mrikit convert --slices 10:20 scan.h5 some.h5", "ten slices, which lie where they lay"),
         ("mrikit convert --crop 320 image.nii cropped.nii", "the field of view of fastMRI's own images"),
         ("mrikit convert raw.mrd scan.h5", "raw data in ISMRMRD's format, sorted and whitened"),
         ("mrikit convert raw.mrd:contrast=1,repetition=0 echo.h5", "of several contrasts and repetitions, these"),
@@ -34,6 +35,7 @@ def convert(
     out: params.Output,
     kind: params.Kind = None,
     part: params.Part = "auto",
+    slices: params.Slices = None,
     crop: Annotated[
         Any,
         typer.Option(
@@ -56,10 +58,12 @@ def convert(
     asymmetric echoes where they belong, readout oversampling removed, averages averaged, calibration lines kept, slices
     in the order of their positions, with the affine that the header means. A noise scan among them whitens the coils.
     """
-    from mrikit.cli.checks import check_crop, check_part
+    from mrikit.cli.checks import check_crop, check_part, pick
 
     volume = run.open(in_, kind)
     check_part(volume, part)
+    if slices is not None:
+        volume = pick(volume, slices)
     if crop is not None:
         check_crop(volume, crop)
     if whiten and volume.noise is not None:
