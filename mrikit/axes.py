@@ -54,9 +54,12 @@ def axes_for(kind: str, shape: Sequence[int], name: str) -> Axes:
         if axes[0] == "slice" and len(shape) == len(axes) - 1:
             return axes[1:]
     expected = " or ".join("(" + ", ".join(axes) + ")" for axes in KINDS[kind])
+    hint = "`mrikit info FILE` shows what a file holds"
+    if kind == "kspace" and len(shape) == 2:
+        hint = "of one slice and one coil, save array[None, None]"
     raise DataError(
         f"{name}: {kind} must have axes {expected}, found {len(shape)} axes of lengths {describe(shape)}",
-        hint="`mrikit info FILE` shows what a file holds",
+        hint=hint,
     )
 
 

@@ -64,6 +64,15 @@ def test_masks_and_maps_of_a_volume_go_slice_by_slice() -> None:
             mrikit.flat_recon(kspace, **wrong)
 
 
+def test_a_slice_of_one_coil_is_said_how_to_be_saved(tmp_path: Path) -> None:
+    import numpy as np
+
+    np.save(tmp_path / "flat.npy", np.ones((32, 32), np.complex64))
+    with pytest.raises(DataError, match="found 2 axes") as caught:
+        mrikit.open_reader(tmp_path / "flat.npy", "kspace")
+    assert "array[None, None]" in str(caught.value.hint)
+
+
 def test_tensors_are_taken_wherever_numpy_arrays_are() -> None:
     import numpy as np
     import torch
@@ -91,6 +100,7 @@ def test_tensors_are_taken_wherever_numpy_arrays_are() -> None:
         found = function(*map(tensors, given), **{key: tensors(value) for key, value in options.items()})
         tiny = 1e-5 * np.abs(expected).max()
         np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-4, atol=tiny, err_msg=name)
+    assert np.array_equal(mrikit.propose("policy-128-array", one, 4), mrikit.propose(policy, one, 4))
     image = mrikit.rss(kspace)
     assert mrikit.metrics(tensors(image), tensors(image + 1)) == mrikit.metrics(image, image + 1)
 

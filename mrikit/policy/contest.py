@@ -12,7 +12,6 @@ import torch
 from mrikit import weights
 from mrikit.axes import describe
 from mrikit.errors import CannotCreateError, UsageError
-from mrikit.io.paths import listed
 from mrikit.policy.architectures import load_policy
 from mrikit.policy.compare import N_SEEDS, Result, compare
 from mrikit.policy.fit import train_rival
@@ -28,7 +27,7 @@ from mrikit.policy.rivals.loupe import Loupe
 from mrikit.policy.subject import Lesson, PictureSubject, ScanSubject, Subject
 from mrikit.policy.task import Item, Policy
 from mrikit.score.reconstruct import DEFAULT_MODEL, Plan, load_prior
-from mrikit.train.collect import SUFFIXES, opened
+from mrikit.train.collect import files_at, opened
 from mrikit.train.loop import Recipe
 from mrikit.train.run import Watcher
 
@@ -215,7 +214,7 @@ def policy_compare(
 
 def measured_coils(files: Sequence[Path]) -> int:
     """Coils of the first k-space among the files and folders `files`; 1 where all are images."""
-    for file in (each for path in files for each in listed(path, SUFFIXES)):
+    for file in (each for path in files for each in files_at(path)):
         with opened(file) as reader:
             if reader.header.kind == "kspace":
                 return reader.header.shape[1]

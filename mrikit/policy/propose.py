@@ -10,6 +10,7 @@ import torch
 from mrikit import weights
 from mrikit.arrays import Array, to_numpy
 from mrikit.errors import DataError, MissingInputError, UsageError
+from mrikit.policy.architectures import load_policy
 from mrikit.policy.budget import Budget, lines
 from mrikit.policy.gate import top_k
 from mrikit.policy.model import FlowPolicy
@@ -39,7 +40,7 @@ def line_scores(
 
 
 def propose(
-    policy: FlowPolicy,
+    policy: FlowPolicy | str,
     kspace: Array | Iterable[Array],
     accel: float,
     *,
@@ -49,12 +50,15 @@ def propose(
 ) -> np.ndarray:
     """The mask of exactly round(N / accel) lines for k-space `(coil, y, x)`, or one for several slices: bool `(x,)`.
 
+    policy: as `load_policy` gives it, or its name or file.
     per_slice: one mask a slice, `(slice, x)`; else the scores of all slices are averaged. n_low: lines of the LF band,
     by default those of `budget.lines`. The same seed gives the same mask.
 
     Raises UsageError for an acceleration that cannot be, DataError for a scan that is narrower than the LF band and
     one line, or does not hold that band.
     """
+    if isinstance(policy, str):
+        policy = load_policy(policy)
     single = getattr(kspace, "ndim", None) == 3
     scores = []
     for i, one in enumerate(map(to_numpy, [kspace] if single else kspace)):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from mrikit.errors import UsageError
-from mrikit.io.paths import listed
 from mrikit.policy.budget import Budget, lines, pixels
 from mrikit.policy.fit import Items
 from mrikit.policy.images import ImageConfig, ImageTask, Pictures, PictureStream
@@ -19,7 +18,7 @@ from mrikit.policy.objective import Objective
 from mrikit.policy.rivals.fixed import any_density, random
 from mrikit.policy.scans import HeldBack, SliceStream
 from mrikit.policy.task import Policy
-from mrikit.train.collect import SUFFIXES, Say, collect_together, read
+from mrikit.train.collect import Say, collect_together, files_at, read
 from mrikit.train.pictures import gallery
 from mrikit.train.presets import Preset
 from mrikit.train.run import Watcher
@@ -86,7 +85,7 @@ class ScanSubject:
 
         Those of k-space are as they were measured; images are scans of the first number of coils, with noise.
         """
-        sources = [read(file, cache, say) for path in self.files for file in listed(path, SUFFIXES)]
+        sources = [read(file, cache, say) for path in self.files for file in files_at(path)]
         stream = HeldBack(sources, self.budgets[0], self.matrix, self.coils[0])
         return [stream[i] for i in evenly(len(stream), limit)]
 

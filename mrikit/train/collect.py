@@ -59,7 +59,7 @@ def collect(
     found: dict[object, Volume | KspaceFile] = {}
     skipped: list[str] = []
     for path in paths:
-        files, broken = listed(path, SUFFIXES), []
+        files, broken = files_at(path), []
         for file in files:
             where = locate(file)
             key = where.files, where.dataset
@@ -109,6 +109,11 @@ def shared(images: list[Volume], scans: list[KspaceFile], simulated: float, as_m
         return Data(Images([], [], simulated=1.0), Scans(scans, 1 - simulated))
     measured = (1 - simulated) * as_measured * sum(s.images.weight for s in scans) / sum(v.weight for v in volumes)
     return Data(Images(volumes, weights, simulated / (1 - measured)), Scans(scans, measured) if scans else None)
+
+
+def files_at(path: Path) -> list[Path]:
+    """The file at `path`, or the volumes in the folder there, by name."""
+    return listed(path, SUFFIXES)
 
 
 def read(file: Path, cache: Path, say: Say) -> Volume | KspaceFile:

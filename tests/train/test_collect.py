@@ -13,13 +13,12 @@ import pytest
 from scans import save, simulated
 
 from mrikit.errors import CannotWriteError, DataError, MissingInputError, MrikitError, UsageError
-from mrikit.io.paths import listed
 from mrikit.physics.coils import mvue
 from mrikit.physics.espirit import espirit
 from mrikit.physics.masks import mask
 from mrikit.physics.sampling import undersample
 from mrikit.train import scans
-from mrikit.train.collect import SUFFIXES, Data, collect
+from mrikit.train.collect import Data, collect, files_at
 
 
 def fastmri(path: Path, kspace: np.ndarray, **more: np.ndarray) -> Path:
@@ -92,7 +91,7 @@ def test_a_folder_is_its_files_of_known_formats_by_name(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "below").mkdir()
 
-    assert [file.name for file in listed(tmp_path, SUFFIXES)] == ["a.NII.gz", "b.npy", "c.h5", "d.cfl"]
+    assert [file.name for file in files_at(tmp_path)] == ["a.NII.gz", "b.npy", "c.h5", "d.cfl"]
 
 
 def test_a_pair_of_files_or_a_file_named_twice_counts_once(gather: Said, tmp_path: Path) -> None:

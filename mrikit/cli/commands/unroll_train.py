@@ -65,9 +65,13 @@ def unroll_train(
     """Train an unrolled network, FLAT along its flow, on measured and simulated scans.
 
     Every step draws a fully sampled slice, or else an image or simulated anatomy with coils, phase and noise, and
-    masks, and estimates maps from what they leave. WEIGHTS.run beside the weights keeps the state of the run,
-    loss.jsonl, loss.png and, with --validate, validation.png. Ctrl-C, SIGTERM and SIGUSR1 end the run after its step
-    with exit code 75; --resume goes on exactly there.
+    masks, and estimates maps from what they leave; `skipped` counts steps not taken, for an unusual gradient.
+    WEIGHTS.run beside the weights keeps the state of the run, loss.jsonl, loss.png and, with --validate,
+    validation.png. Ctrl-C, SIGTERM and SIGUSR1 end the run after its step with exit code 75; --resume goes on exactly
+    there.
+
+    --init takes the network of its weights, too; with --cascades twice or three times as many as it has, each begins
+    as the one at its place.
     """
     from mrikit.train.loop import Recipe
     from mrikit.unrolled.presets import choose
