@@ -191,7 +191,7 @@ def table(reports: dict[str, Report | list[Report]]) -> str:
 
     def row(label: str, plain: Scores, masked: Scores) -> str:
         def cells(s: Scores) -> str:
-            return f"{s.psnr:9.2f}{s.ssim:9.4f}{s.nmse:9.5f}{s.nrmse:9.4f}"
+            return f" {s.psnr:8.2f} {s.ssim:8.4f} {s.nmse:8.5f} {s.nrmse:8.4f}"
 
         return f"{label:{width}}  {cells(plain)}{'':17}{cells(masked)}"
 

@@ -274,3 +274,13 @@ def test_an_image_of_one_value_is_a_picture_too(mrikit: Mrikit, tmp_path: Path, 
 
     assert (result.code, result.stderr) == (0, "")
     picture(tmp_path / "out.png")
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e12])
+def test_other_units_are_told_of_and_columns_stay_apart(mrikit: Mrikit, tmp_path: Path, scale: float) -> None:
+    image = np.random.default_rng(0).random((1, 16, 16)).astype(np.float32)
+    save(tmp_path / "ours.npy", image, "image")
+    save(tmp_path / "theirs.npy", np.float32(scale) * (image + 0.01), "image")
+    result = mrikit("metrics", "ours.npy", "theirs.npy")
+    assert ("theirs.npy: NMSE is" in result.stderr) == (scale != 1)
+    assert len(result.text.splitlines()[-1].split()) == 9

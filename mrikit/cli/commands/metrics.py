@@ -46,6 +46,10 @@ def metrics(
     peak = largest(one for (one,) in run.slices([reference]))
     scores = compare(run.slices([again, *images]), peak, mask_level=mask_level)
     reports = dict(zip(outs, scores, strict=True))
+    for name, report in reports.items():
+        nmse = (report[-1] if isinstance(report, list) else report).volume.nmse
+        if nmse > 0.5:  # next to nothing of the reference is in it: zero-filled heads of R = 20 have 0.2
+            run.warn(f"{name}: NMSE is {nmse:.3g}: are its units those of {ref}? nothing is rescaled")
     if plot:
         from mrikit.evaluate import figures
 
