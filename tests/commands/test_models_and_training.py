@@ -51,7 +51,7 @@ def test_an_unknown_model_is_missing_and_the_known_are_listed(mrikit: Mrikit) ->
     result = mrikit("models", "flat-tiny")
 
     assert (result.code, result.stdout, result.stderr.count("\n")) == (66, b"", 1)
-    assert "flat-tiny" in result.stderr and "the default models are flat-small" in result.stderr
+    assert "flat-tiny" in result.stderr and "the default models are flat-medium, flat-small" in result.stderr
 
 
 # unroll-train
