@@ -556,7 +556,7 @@ def test_maps_may_be_of_any_scale(recon, mrikit: Mrikit, tmp_path: Path) -> None
 def test_models_that_would_do_are_named_for_one_that_does_not(mrikit: Mrikit, model: str) -> None:
     result = mrikit("flat-recon", "--accel", "4", "--model", model, "full.npy", "out.npy")
     assert result.code == (66 if model == "unheard-of" else 65)
-    assert "are flat-small, modl, varnet-small)" in result.stderr
+    assert "are flat-medium, flat-small, modl, varnet-small)" in result.stderr
 
 
 # the function
