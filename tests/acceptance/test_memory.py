@@ -154,7 +154,7 @@ def test_the_middle_of_a_pipe(tmp_path: Path) -> None:
         script = DRIVER.replace("print(", "print(file=sys.stderr, *[").replace("split()[1])", "split()[1]])")
         with path.open("rb") as stdin, (tmp_path / f"{n}_rss.npy").open("wb") as stdout:
             done = subprocess.run(
-                [sys.executable, "-c", script, "rss", "-", "-"],
+                [sys.executable, "-c", script, "rss", "--quiet", "-", "-"],
                 cwd=tmp_path, env=env, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True, check=True,
             )  # fmt: skip
         peaks.append(int(done.stderr) / 1000)
