@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mrikit.errors import DataError
+from mrikit.errors import DataError, UsageError
 
 Axes = tuple[str, ...]
 
@@ -85,6 +85,22 @@ def require_complex(dtype: np.dtype, name: str, kind: str) -> None:
             f"{name}: {kind} must be complex, found {dtype}",
             hint="was the imaginary part lost when the file was written?",
         )
+
+
+def parse_slices(text: str | None, n: int, name: str) -> list[int]:
+    """Slice numbers of `3`, `0,4,8` or `2:10:2` of the `n` that the file `name` has; all of them for None."""
+    if text is None:
+        return list(range(n))
+    try:
+        if ":" in text:
+            chosen = list(range(n))[slice(*(int(t) if t else None for t in text.split(":")))]
+        else:
+            chosen = [int(t) for t in text.split(",")]
+    except (ValueError, TypeError):
+        raise UsageError(f"--slices {text}: expected 3, 0,4,8 or 2:10:2") from None
+    if not chosen or not all(-n <= i < n for i in chosen):
+        raise UsageError(f"--slices {text}: {name} has {n}, numbered 0 to {n - 1}")
+    return [i % n for i in chosen]
 
 
 def as_bool(mask: np.ndarray) -> np.ndarray:

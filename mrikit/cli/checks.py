@@ -87,16 +87,6 @@ def check_crop(reader: Reader, crop: tuple[int, int]) -> None:
         raise UsageError(f"--crop {crop[0]},{crop[1]}: {reader.name} has {describe(matrix)} (y x x) alone")
 
 
-def pick(reader: Reader, slices: str) -> Reader:
-    """Those slices of a volume that --slices names. Raises UsageError where it has none of them."""
-    from mrikit.evaluate.figures import parse_slices
-    from mrikit.io import Picked
-
-    if not reader.header.sliced:
-        raise UsageError(f"--slices {slices}: {reader.name} has no slices")
-    return Picked(reader, parse_slices(slices, reader.header.n_slices, reader.name))
-
-
 def check_one_shape(reference: Reader, image: Reader) -> None:
     """Raise DataError unless `image`, each of its states if it has any, is of the shape of `reference`."""
     sizes = zip(image.header.axes, image.header.shape, strict=True)

@@ -47,22 +47,6 @@ def displayable(volume: np.ndarray, kind: str) -> np.ndarray:
     return image.reshape(-1, *image.shape[-2:])
 
 
-def parse_slices(text: str | None, n: int, name: str) -> list[int]:
-    """Slice numbers of `3`, `0,4,8` or `2:10:2` of the `n` that the file `name` has; all of them for None."""
-    if text is None:
-        return list(range(n))
-    try:
-        if ":" in text:
-            chosen = list(range(n))[slice(*(int(t) if t else None for t in text.split(":")))]
-        else:
-            chosen = [int(t) for t in text.split(",")]
-    except (ValueError, TypeError):
-        raise UsageError(f"--slices {text}: expected 3, 0,4,8 or 2:10:2") from None
-    if not chosen or not all(-n <= i < n for i in chosen):
-        raise UsageError(f"--slices {text}: {name} has {n}, numbered 0 to {n - 1}")
-    return [i % n for i in chosen]
-
-
 def caption(name: str) -> str:
     """The name of a file without folder and format, for a title."""
     return "stdin" if name == "-" else stem(name)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mrikit.axes import Axes
-from mrikit.errors import DataError
+from mrikit.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,12 @@ class Kept(Reader):
 class Picked(Reader):
     """The slices `numbers` of another reader, which is read to its end, in rising order.
 
-    Where they are not evenly spaced, nothing is known of where they lie.
+    Where they are not evenly spaced, nothing is known of where they lie. Raises UsageError where it has no slice axis.
     """
 
     def __init__(self, reader: Reader, numbers: Iterable[int]) -> None:
+        if not reader.header.sliced:
+            raise UsageError(f"--slices: {reader.name} has no slices")
         self._numbers, self._reader = sorted(set(numbers)), reader
         self.name, self.noise, self.piped = reader.name, reader.noise, reader.piped
         steps = {b - a for a, b in pairwise(self._numbers)} or {1}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mrikit.axes import parse_slices
 from mrikit.errors import DataError, UsageError
 from mrikit.evaluate.figures import (
     cascades,
@@ -11,7 +12,6 @@ from mrikit.evaluate.figures import (
     displayable,
     labels,
     montage,
-    parse_slices,
     save,
     style,
     training,

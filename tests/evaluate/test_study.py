@@ -16,7 +16,8 @@ from mrikit.errors import CannotCreateError, DataError, ResultError, UsageError
 from mrikit.evaluate import study as module
 from mrikit.evaluate.methods import FAMILIES, Family, Options, Output, parse
 from mrikit.evaluate.results import Condition, Piece, Results
-from mrikit.evaluate.study import Study, compare, conditions, open_scans
+from mrikit.evaluate.scans import open_scans
+from mrikit.evaluate.study import Study, compare, conditions
 from mrikit.physics.retrospective import Sampling
 
 RANDOM = Condition("random", "x", 2.0)

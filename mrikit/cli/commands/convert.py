@@ -58,12 +58,14 @@ def convert(
     asymmetric echoes where they belong, readout oversampling removed, averages averaged, calibration lines kept, slices
     in the order of their positions, with the affine that the header means. A noise scan among them whitens the coils.
     """
-    from mrikit.cli.checks import check_crop, check_part, pick
+    from mrikit.axes import parse_slices
+    from mrikit.cli.checks import check_crop, check_part
+    from mrikit.io import Picked
 
     volume = run.open(in_, kind)
     check_part(volume, part)
     if slices is not None:
-        volume = pick(volume, slices)
+        volume = Picked(volume, parse_slices(slices, volume.header.n_slices, volume.name))
     if crop is not None:
         check_crop(volume, crop)
     if whiten and volume.noise is not None:

@@ -67,7 +67,8 @@ def evaluate(
     from mrikit.evaluate import summary
     from mrikit.evaluate.illustrate import illustrate
     from mrikit.evaluate.methods import Options, parse
-    from mrikit.evaluate.study import Study, compare, conditions, open_scans
+    from mrikit.evaluate.scans import open_scans
+    from mrikit.evaluate.study import Study, compare, conditions
 
     chosen = parse(methods)  # wrong names are found out before a scan is read
     study = Study(

@@ -26,7 +26,7 @@ def report(
     The page holds everything and opens anywhere: scores to sort, curves, and images, two at a time on the sides of a
     divider, with error, uncertainty, window, magnifier and keys. --slices chooses the slices whose images it has.
     """
-    from mrikit.evaluate.figures import parse_slices
+    from mrikit.axes import parse_slices
     from mrikit.evaluate.page import build
     from mrikit.evaluate.results import Results
 

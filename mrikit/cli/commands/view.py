@@ -33,6 +33,7 @@ def view(
     Images, maps, k-space (logarithmic) and masks can be shown. With --against every IN stands beside the reference
     with its PSNR and SSIM, and the error of the last one at the end.
     """
+    from mrikit.axes import parse_slices
     from mrikit.evaluate import figures
 
     if against is None and len(images) > 1:
@@ -40,7 +41,7 @@ def view(
     readers = [run.open(name) for name in images]
     volumes = [run.read(reader) for reader in readers]
     first = readers[0].header
-    chosen = figures.parse_slices(slices, first.n_slices, readers[0].name)
+    chosen = parse_slices(slices, first.n_slices, readers[0].name)
     if against is not None:
         panels = [figures.displayable(v, reader.header.kind) for v, reader in zip(volumes, readers, strict=True)]
         reference = figures.displayable(run.read(against, "image"), "image")
