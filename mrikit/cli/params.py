@@ -223,6 +223,10 @@ Optimiser = Annotated[
     Literal["adam", "muon"],
     typer.Option(metavar="NAME", help="adam, or muon for kernels: a seventh more time a step, and more learned in it."),
 ]
+Hold = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Parameters to leave as they begin, * being anything; may be given again."),
+]
 Align = Annotated[
     Literal["state", "velocity", "none"] | None,
     typer.Option(metavar="NAME", help="Align states with the ideal path: state (FLAT), velocity, none (the others)."),

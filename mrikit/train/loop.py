@@ -7,6 +7,7 @@ average, the optimisers' moments, the usual size of a gradient and the number of
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -34,7 +35,8 @@ class Recipe:
 
     batch: items a step, in each process. optimiser: `adam`, or `muon`, by which kernels learn, and all else by Adam.
     average: decay of the moving average of the weights. clip: largest norm of a gradient. outlier: a step whose
-    gradient is so many times the usual is not taken. *_every count steps.
+    gradient is so many times the usual is not taken. hold: parameters that stay what they are, by their names in the
+    weights, `*` standing for anything. *_every count steps.
     """
 
     n_steps: int
@@ -46,6 +48,7 @@ class Recipe:
     average: float = 0.999
     clip: float = 1.0
     outlier: float = 10.0
+    hold: tuple[str, ...] = ()
     report_every: int = 50
     save_every: int = 200
     validate_every: int = 200
@@ -58,6 +61,8 @@ class Recipe:
         """What the weights depend on. Twice the batch in one process are the same terms as two processes."""
         terms = {name: value for name, value in asdict(self).items() if not name.endswith("_every")}
         items_per_step = terms.pop("batch") * distributed.size()
+        if not self.hold:  # as in runs of before there was such a thing
+            del terms["hold"]
         return {"steps": terms.pop("n_steps"), "items_per_step": items_per_step, **terms}
 
 
@@ -102,9 +107,11 @@ def fit(
 
     A step whose gradient is not finite, or an outlier, changes nothing. Where torch.distributed is initialised, every
     process calls this and the first alone validates, reports, draws and writes. Raises TemporaryError, with the state
-    saved, after the step in which one of `stop.REQUESTS` came, and ResultError where `PATIENCE` steps in a row, or half
-    of all, were not taken, or the weights are not finite in the end.
+    saved, after the step in which one of `stop.REQUESTS` came, ResultError where `PATIENCE` steps in a row, or half
+    of all, were not taken, or the weights are not finite in the end, and UsageError where the recipe holds parameters
+    that the model does not have, or all of them.
     """
+    hold(model, recipe.hold)
     state = new_state(model, recipe)
     path = folder / "state.safetensors"
     terms = {**recipe.terms(), **(terms or {})}
@@ -160,6 +167,20 @@ def fit(
     if not all(bool(value.isfinite().all()) for value in state.average.values()):
         raise diverged(folder, "the weights are not finite")
     return state
+
+
+def hold(model: nn.Module, patterns: Iterable[str]) -> None:
+    """Have the parameters of these names learn nothing. Raises UsageError as `fit` does."""
+    named = dict(model.named_parameters())
+    for pattern in patterns:
+        held = fnmatch.filter(named, pattern)
+        if not held:
+            begin = sorted({name.partition(".")[0] + ".*" * ("." in name) for name in named})
+            raise UsageError(f"hold {pattern}: this network has no such parameter", hint=f"it has {', '.join(begin)}")
+        for name in held:
+            named[name].requires_grad_(False)
+    if not any(p.requires_grad for p in named.values()):
+        raise UsageError("hold: nothing is left to learn")
 
 
 def diverged(folder: Path, found: str) -> ResultError:
@@ -263,12 +284,13 @@ def new_state(model: nn.Module, recipe: Recipe) -> State:
     """State before the first step. Parameters that are the model's own, not a layer's, learn ten times as fast."""
     distributed.share(model)
     own = {id(p) for p in model.parameters(recurse=False)}
-    layers = [p for p in model.parameters() if id(p) not in own]
+    learning = [p for p in model.parameters() if p.requires_grad]
+    layers = [p for p in learning if id(p) not in own]
     kernels = [p for p in layers if recipe.optimiser == "muon" and p.ndim == 4]
     apart = own | {id(p) for p in kernels}
     groups = [
         {"params": [p for p in layers if id(p) not in apart], "factor": 1.0},
-        {"params": [p for p in model.parameters() if id(p) in own], "factor": 10.0},
+        {"params": [p for p in learning if id(p) in own], "factor": 10.0},
     ]
     optimisers: list[torch.optim.Optimizer] = []
     if groups := [group for group in groups if group["params"]]:

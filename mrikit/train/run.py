@@ -141,6 +141,7 @@ class Job:
             f"{items}_per_step": recipe.batch * distributed.size(),
             "optimiser": recipe.optimiser,
             "learning_rate": recipe.learning_rate,
+            **({"hold": list(recipe.hold)} if recipe.hold else {}),
             **terms,
             "validation": [f.name for f in held_back],
         }

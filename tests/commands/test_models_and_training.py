@@ -127,6 +127,25 @@ def test_every_network_is_trained_from_its_configuration(
     assert read(tmp_path / "out.npy").shape == (1, 64, 64)
 
 
+def test_what_training_is_to_hold_stays_as_it_begins(mrikit: Mrikit, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.json").write_text(json.dumps({"architecture": "flat", "config": TINY["flat"]}))
+    words = ["unroll-train", "--config", "tiny.json", "--steps", "2", "--crop", "24", "images.npy"]
+    words += ["--mask-kind", "random"]
+    assert mrikit(*words, "begun.safetensors").code == 0
+    held = ["--init", "begun.safetensors", "--hold", "log_lamda", "--hold", "prior*.head.*"]
+    assert mrikit(*words, "own.safetensors", *held).code == 0
+    begun, own = load_file(tmp_path / "begun.safetensors"), load_file(tmp_path / "own.safetensors")
+    stayed = {name for name in own if torch.equal(own[name], begun[name])}
+    assert stayed == {name for name in own if name == "log_lamda" or ".head." in name}
+    assert json.loads((tmp_path / "own.json").read_text())["training"]["hold"] == ["log_lamda", "prior*.head.*"]
+    assert "hold" not in json.loads((tmp_path / "begun.json").read_text())["training"]
+
+    result = mrikit(*words, "other.safetensors", "--hold", "lambda")
+    assert result.code == 2
+    assert "hold lambda: this network has no such parameter (hint: it has lamda_slope, log_" in result.stderr
+    assert not (tmp_path / "other.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [

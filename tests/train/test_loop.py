@@ -408,3 +408,30 @@ def test_a_file_that_is_no_state_is_refused(tmp_path, content):
     (tmp_path / "state.safetensors").write_bytes(content)
     with pytest.raises(DataError, match=r"state.safetensors: not a training state"):
         fit(linear(), items, squared_error, RECIPE, tmp_path, resume=True)
+
+
+def test_held_parameters_stay_and_the_others_learn(tmp_path):
+    begun = linear().state_dict()
+    state = fit(linear(), items, squared_error, replace(RECIPE, hold=("*.bias",)), tmp_path)
+    assert torch.equal(state.average["0.bias"], begun["0.bias"])
+    assert not torch.equal(state.average["0.weight"], begun["0.weight"])
+
+
+def test_a_run_that_holds_resumes_exactly(tmp_path):
+    held = replace(RECIPE, hold=("*.bias",))
+    whole = fit(linear(), items, squared_error, held, tmp_path)
+    with pytest.raises(Stopped):
+        fit(linear(), until(35), squared_error, held, tmp_path)
+    parts = fit(linear(), items, squared_error, held, tmp_path, resume=True)
+    assert all(torch.equal(whole.average[name], value) for name, value in parts.average.items())
+    with pytest.raises(UsageError, match="that run had hold"):
+        fit(linear(), items, squared_error, RECIPE, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "said"),
+    [(("bias",), "hold bias: this network has no such parameter"), (("*",), "nothing is left to learn")],
+)
+def test_what_cannot_be_held_is_refused(tmp_path, patterns, said):
+    with pytest.raises(UsageError, match=said):
+        fit(linear(), items, squared_error, replace(RECIPE, hold=patterns), tmp_path)
