@@ -1,13 +1,13 @@
 """Image quality against a reference: PSNR, SSIM, NMSE, NRMSE, plain and inside the object.
 
-Magnitudes are compared. The dynamic range is the maximum of the reference volume, as in fastMRI, and
-nothing is rescaled: a reconstruction on another scale is an error worth seeing.
+Magnitudes are compared. The dynamic range is the maximum of the reference volume, as in fastMRI, and nothing is
+rescaled unless asked for: a reconstruction on another scale is an error worth seeing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -35,29 +35,36 @@ class Scores:
 
 @dataclass(frozen=True)
 class Report:
-    """Scores of one volume, in all and per slice, over every voxel and over those above the mask level."""
+    """Scores of one volume, in all and per slice, over every voxel and over those above the mask level.
+
+    scale: what the volume was multiplied by before.
+    """
 
     volume: Scores
     volume_masked: Scores
     slices: tuple[Scores, ...]
     slices_masked: tuple[Scores, ...]
+    scale: float = 1.0
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
 
 
-def metrics(reference: Array, image: Array, *, mask_level: float = 0.05) -> Report:
+def metrics(reference: Array, image: Array, *, mask_level: float = 0.05, scale: bool = False) -> Report:
     """Scores of `image` against `reference`, both `(slice, y, x)` or `(y, x)`, complex or magnitude.
 
     The mask holds the voxels where the reference is above `mask_level` times its maximum; masked SSIM is the
-    mean of the full SSIM map inside it. Raises DataError on different shapes or an all-zero reference.
+    mean of the full SSIM map inside it. scale: multiply the image by what fits its magnitude to the reference best, in
+    least squares, first. Raises DataError on different shapes or an all-zero reference.
     """
     reference, image = to_numpy(reference), to_numpy(image)
     _require_one_shape(reference, image)
     if reference.ndim == 2:
         reference, image = reference[None], image[None]
-    comparison = Comparison(largest(reference), mask_level)
-    for pair in zip(reference, image, strict=True):
+    pairs = list(zip(reference, image, strict=True))
+    peak, fitting = fit_scales(pairs if scale else ((one,) for one in reference))
+    comparison = Comparison(peak, mask_level, *map(float, fitting))
+    for pair in pairs:
         comparison.add(*pair)
     return comparison.report()
 
@@ -67,17 +74,42 @@ def by_state(reference: np.ndarray, states: np.ndarray, *, mask_level: float = 0
     return [metrics(reference, states[:, k], mask_level=mask_level) for k in range(states.shape[1])]
 
 
+def fit_scales(slices: Iterable[tuple[np.ndarray, ...]]) -> tuple[float, list[np.ndarray]]:
+    """The largest magnitude of a reference, and what every volume is multiplied by to fit it best, in least squares.
+
+    Each item is a slice of the reference, then one of every volume, `(y, x)` or `(state, y, x)`: a volume of states has
+    a factor for each. A volume that is zero has 1. Raises DataError on different shapes.
+    """
+    peak, totals = 0.0, None
+    for reference, *images in slices:
+        for image in images:
+            _require_one_shape(reference, image[(0,) * (image.ndim - reference.ndim)])
+        a = np.abs(reference).astype(np.float64)
+        peak = max(peak, float(a.max()))
+        magnitudes = [np.abs(image).astype(np.float64) for image in images]
+        found = [np.stack([(a * b).sum((-2, -1)), (b**2).sum((-2, -1))]) for b in magnitudes]
+        totals = found if totals is None else [t + f for t, f in zip(totals, found, strict=True)]
+    return peak, [np.divide(fit, energy, out=np.ones_like(fit), where=energy > 0) for fit, energy in totals or []]
+
+
 def compare(
-    slices: Iterable[tuple[np.ndarray, ...]], peak: float, *, mask_level: float = 0.05
+    slices: Iterable[tuple[np.ndarray, ...]],
+    peak: float,
+    scales: Sequence[np.ndarray] = (),
+    *,
+    mask_level: float = 0.05,
 ) -> list[Report | list[Report]]:
     """Reports of volumes that are read side by side: each item is a slice of the reference, then one of every volume.
 
-    peak: `largest` of the reference. Volumes of states, `(state, y, x)` a slice, have a list of reports, as `by_state`.
+    peak, scales: of `fit_scales`; without scales nothing is rescaled. Volumes of states, `(state, y, x)` a slice, have
+    a list of reports, as `by_state`.
     """
     volumes: list[list[Comparison]] = []
     for reference, *images in slices:
         stacks = [image if image.ndim > reference.ndim else image[None] for image in images]
-        volumes = volumes or [[Comparison(peak, mask_level) for _ in stack] for stack in stacks]
+        if not volumes:
+            factors = [np.atleast_1d(s) for s in scales] or [np.ones(len(stack)) for stack in stacks]
+            volumes = [[Comparison(peak, mask_level, float(f)) for f in each] for each in factors]
         for comparisons, stack in zip(volumes, stacks, strict=True):
             for comparison, one in zip(comparisons, stack, strict=True):
                 comparison.add(reference, one)
@@ -91,15 +123,15 @@ def largest(slices: Iterable[np.ndarray]) -> float:
 
 
 class Comparison:
-    """Scores of a volume against a reference whose largest magnitude is `peak`, in the memory of one slice.
+    """Scores of a volume, times `scale`, against a reference whose largest magnitude is `peak`, slice by slice.
 
     Raises DataError where `peak` is zero.
     """
 
-    def __init__(self, peak: float, mask_level: float = 0.05) -> None:
+    def __init__(self, peak: float, mask_level: float = 0.05, scale: float = 1.0) -> None:
         if not peak > 0:
             raise DataError("the reference is zero everywhere")
-        self._peak, self._level = peak, mask_level * peak
+        self._peak, self._level, self._scale = peak, mask_level * peak, scale
         self._plain: list[np.ndarray] = []
         self._masked: list[np.ndarray] = []
 
@@ -107,6 +139,7 @@ class Comparison:
         """Compare the next slice, `(y, x)`. Raises DataError on different shapes."""
         _require_one_shape(reference, image)
         a, b = (np.abs(one).astype(np.float64) for one in (reference, image))
+        b *= self._scale
         terms = (a - b) ** 2, a**2, ssim_map(a, b, self._peak)
         inside = a > self._level
         self._plain.append(_sums(*terms, np.ones_like(inside)))
@@ -115,7 +148,8 @@ class Comparison:
     def report(self) -> Report:
         """Scores of all slices so far."""
         volumes = (self._scores(np.sum(sums, axis=0)) for sums in (self._plain, self._masked))
-        return Report(*volumes, *(tuple(map(self._scores, sums)) for sums in (self._plain, self._masked)))
+        by_slice = (tuple(map(self._scores, sums)) for sums in (self._plain, self._masked))
+        return Report(*volumes, *by_slice, self._scale)
 
     def _scores(self, sums: np.ndarray) -> Scores:
         n, error, energy, n_windows, structure = map(float, sums)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -130,6 +130,26 @@ def test_a_trajectory_is_compared_state_by_state(mrikit: Mrikit) -> None:
     lines = mrikit("metrics", "reference.nii", "states.npy").text.splitlines()
     assert [line.split("  ")[0] or line.split("  ")[1] for line in lines[1:]] == ["states.npy", "state 0", "state 1"]
     assert f"{report['a.nii']['volume']['psnr']:.2f}" in lines[-1]
+
+
+def test_images_and_states_in_other_units_are_scaled_to_fit(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "loud.npy", 1e6 * read(tmp_path / "a.nii"), "image")
+    states = read(tmp_path / "states.npy")
+    save(tmp_path / "states_loud.npy", np.stack([states[:, 0], 1e6 * states[:, 1]], axis=1), "states")
+    words = ["metrics", "--json", "--scale"]
+    ours = mrikit(*words, "reference.nii", "a.nii", "b.npy").json["metrics"]
+    result = mrikit(*words, "reference.nii", "loud.npy", "states_loud.npy")
+    assert result.stderr == ""
+    theirs = result.json["metrics"]
+
+    def close(a: dict[str, Any], b: dict[str, Any]) -> bool:
+        return all(a["volume"][name] == pytest.approx(b["volume"][name], rel=1e-5) for name in a["volume"])
+
+    assert close(theirs["loud.npy"], ours["a.nii"])
+    assert 1e6 * theirs["loud.npy"]["scale"] == pytest.approx(ours["a.nii"]["scale"], rel=1e-5)
+    assert close(theirs["states_loud.npy"][0], ours["b.npy"]) and close(theirs["states_loud.npy"][1], ours["a.nii"])
+    piped = mrikit(*words, "reference.nii", "-", stdin=(tmp_path / "loud.npy").read_bytes())
+    assert piped.json["metrics"]["-"] == theirs["loud.npy"]
 
 
 def test_the_quality_of_every_cascade_becomes_a_plot(mrikit: Mrikit, tmp_path: Path) -> None:

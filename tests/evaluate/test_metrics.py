@@ -56,6 +56,17 @@ def test_one_slice_may_come_without_its_axis(pair):
     assert metrics(a[0], b[0]) == metrics(a[:1], b[:1])
 
 
+def test_an_image_in_other_units_is_scaled_to_fit_where_asked(pair):
+    a, b = pair
+    report = metrics(a, 300 * b, scale=True)
+    assert report.scale == pytest.approx((a * b).sum() / (b**2).sum() / 300)
+    assert report.volume.nmse == pytest.approx(metrics(a, 300 * report.scale * b).volume.nmse)
+    assert report.volume.nmse <= min(metrics(a, factor * b).volume.nmse for factor in (0.99, 1, 1.01))
+    assert metrics(a, 0 * b, scale=True) == metrics(a, 0 * b)
+    with pytest.raises(DataError, match="expected one shape"):
+        metrics(a, b[..., 1:], scale=True)
+
+
 def test_equal_images(pair):
     scores = metrics(pair[0], pair[0]).volume
     assert scores.psnr == float("inf")
