@@ -97,6 +97,8 @@ def _check_output(text: str, path: Path, force: bool, hint: str) -> None:
     if not folder.is_dir():
         raise CannotCreateError(f"{text}: there is no folder {folder}", hint=f"mkdir -p {folder}")
     if path.exists() and not force:
+        if str(path) != text:  # FILE.h5:DATASET
+            raise CannotCreateError(f"{text}: {path} exists already, and no dataset is added to it", hint=hint)
         raise CannotCreateError(f"{text}: exists already", hint=hint)
     if not os.access(folder, os.W_OK):
         raise CannotCreateError(f"{text}: folder {folder} cannot be written to", hint=f"ls -ld {folder}")

@@ -71,6 +71,8 @@ def open_writer(
     if where.format == "mrd":
         raise UsageError(f"{where.name}: ISMRMRD is read and not written", hint="write .h5, .npy or .cfl")
     paths.require_output(where, force=force, inputs=inputs)
+    if where.format == "hdf5" and where.dataset:
+        hdf5.require_alone(where.name, where.files[0], where.dataset)
     parts: list[PartFile] = []
     try:
         for file in where.files:

@@ -14,7 +14,7 @@ import json
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from mrikit.axes import describe
-from mrikit.errors import DataError, MissingInputError, UnsafeError, UsageError
+from mrikit.errors import CannotCreateError, DataError, MissingInputError, UnsafeError, UsageError
 from mrikit.io import guard, ismrmrd, meta
 from mrikit.io.atomic import PartFile, writing
 from mrikit.io.volume import Geometry, Header, Reader, Writer
@@ -279,6 +279,20 @@ class _Disk:
         """Raise the first OSError of writing, if there was one."""
         if self._error:
             raise self._error
+
+
+def require_alone(name: str, file: Path, dataset: str) -> None:
+    """Raise CannotCreateError where `file` is there and has more than `dataset`, and what is written beside it."""
+    import h5py
+
+    others: list[str] = []
+    with suppress(OSError), h5py.File(file, "r") as held:  # what is no .h5 holds nothing
+        others = sorted(set(held) - {dataset.strip("/").split("/")[0], "mask", "ismrmrd_header"})
+    if others:
+        raise CannotCreateError(
+            f"{name}: {file} holds {', '.join(others)} too, which would be lost: an output is a file of its own",
+            hint="name another file",
+        )
 
 
 class Hdf5Writer(Writer):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import cmath
 import math
 
-from mrikit.arrays import Array, namespace
-from mrikit.axes import describe, require_match
+import numpy as np
+
+from mrikit.arrays import Array, namespace, to_numpy
+from mrikit.axes import LARGEST, SMALLEST, describe, require_match
 from mrikit.errors import DataError, UsageError
 from mrikit.physics.fourier import ifft2c
-from mrikit.physics.sampling import centre
+from mrikit.physics.sampling import centre, is_one_sided
 
 BLOCK_BYTES = 8 * 2**20
 
@@ -21,7 +22,7 @@ def groups(n_coils: int, chunk: int) -> list[slice]:
 
 def coils_per_block(kspace: Array) -> int:
     """How many coils of `(..., coil, y, x)` make a block of 8 MB, at least one."""
-    return max(1, BLOCK_BYTES * kspace.shape[-3] // (8 * math.prod(kspace.shape)))
+    return max(1, BLOCK_BYTES * kspace.shape[-3] // max(1, 8 * math.prod(kspace.shape)))
 
 
 def add_coils(total: Array | float, values: Array) -> Array:
@@ -70,7 +71,7 @@ def mvue(kspace: Array, maps: Array, *, chunk: int | None = None) -> Array:
 
 
 def require_kspace(kspace: Array, name: str = "k-space") -> None:
-    """Raise DataError unless `kspace`, or maps of that `name`, is `(..., coil, y, x)`, complex and finite."""
+    """Raise DataError unless `kspace`, or maps of that `name`, is `(..., coil, y, x)`, complex, and of sane numbers."""
     if kspace.ndim < 3:
         raise DataError(
             f"{name}: {describe(kspace.shape)}, expected (..., coil, y, x)", hint="of one coil, array[..., None, :, :]"
@@ -78,8 +79,18 @@ def require_kspace(kspace: Array, name: str = "k-space") -> None:
     xp = namespace(kspace)
     if not xp.isdtype(kspace.dtype, "complex floating"):
         raise DataError(f"{name} must be complex, found {kspace.dtype}")
-    if not cmath.isfinite(complex(xp.sum(kspace))) and not bool(xp.all(xp.isfinite(kspace))):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = sum(float(xp.linalg.vector_norm(kspace[..., coil, :, :])) for coil in range(kspace.shape[-3]))
+    if SMALLEST <= total <= LARGEST:  # NaN is neither
+        return
+    largest = float(xp.max(xp.abs(kspace))) if math.prod(kspace.shape) else 0.0
+    if not math.isfinite(largest):
         raise DataError(f"{name} has NaN or infinity")
+    if largest and not SMALLEST <= largest <= LARGEST:
+        raise DataError(
+            f"the largest sample of {name} is {largest:.3g}, expected {SMALLEST:g} to {LARGEST:g}",
+            hint="squares of such numbers are none in complex64; scale the data",
+        )
 
 
 def require_fit(kspace: Array, maps: Array) -> None:
@@ -108,13 +119,21 @@ def noise_covariance(noise: Array) -> Array:
 
 
 def edge_rows(kspace: Array, fraction: float = 0.05) -> Array:
-    """Numbers of the acquired rows of `(coil, y, x)` at both ends of the readout y, where signal is weakest."""
+    """Numbers of the acquired rows of `(coil, y, x)` at both ends of the readout y, where signal is weakest.
+
+    Of an asymmetric echo, whose one end is full of signal, those at the other.
+    """
     xp = namespace(kspace)
     n_edge = max(1, round(fraction * kspace.shape[-2]))
-    rows = xp.nonzero(xp.any(xp.any(kspace != 0, axis=-1), axis=-2))[0]
+    taken = xp.any(xp.any(kspace != 0, axis=-1), axis=-2)
+    rows = xp.nonzero(taken)[0]
     if rows.shape[0] < 4 * n_edge:
         n_edge = max(1, rows.shape[0] // 4)
-    return xp.concat([rows[:n_edge], rows[-n_edge:]])
+    first, last = rows[:n_edge], rows[-n_edge:]
+    if not is_one_sided(to_numpy(taken)):
+        return xp.concat([first, last])
+    middle = kspace.shape[-2] // 2
+    return first if rows.shape[0] and middle - int(rows[0]) > int(rows[-1]) - middle else last
 
 
 def edge_samples(kspace: Array, fraction: float = 0.05) -> Array:
@@ -137,7 +156,7 @@ def whiten(kspace: Array, noise: Array | None = None) -> Array:
     xp = namespace(kspace)
     if kspace.ndim > 3:
         return xp.stack([whiten(kspace[i, ...], noise) for i in range(kspace.shape[0])])
-    noise = edge_samples(kspace) if noise is None else xp.asarray(noise, device=kspace.device)
+    noise = edge_samples(kspace) if noise is None else xp.asarray(noise, dtype=kspace.dtype, device=kspace.device)
     if noise.shape[0] != kspace.shape[-3]:
         raise DataError(f"noise has {noise.shape[0]} coils, k-space has {kspace.shape[-3]}")
     covariance = noise_covariance(noise)

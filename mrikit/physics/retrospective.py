@@ -51,6 +51,8 @@ class Sampling:
         was acquired with another one.
         """
         accel, acquired = self.accel, sampling(kspace)
+        if not acquired.any():
+            raise DataError("k-space is zero everywhere, expected samples")
         if mask is not None:
             mask = as_mask(mask)
             if accel is not None and not same_acceleration(mask, accel):
@@ -86,9 +88,9 @@ class Sampling:
         if self.kind not in LINE_KINDS:
             return self._meet(drawn, there, budget(there.size, accel))
         across = int(self.axis == "y")
-        per_line = there.sum(axis=across)
-        wanted = round(there.size / per_line[per_line > 0].mean() / accel)
-        lines = self._meet(drawn if drawn.ndim == 1 else drawn[:, 0], per_line > 0, wanted)
+        lines = self._meet(
+            drawn if drawn.ndim == 1 else drawn[:, 0], there.any(axis=across), budget(shape[1 - across], accel)
+        )
         return lines if drawn.ndim == 1 else np.repeat(lines[:, None], shape[1], axis=1)
 
     def _meet(self, drawn: np.ndarray, there: np.ndarray, wanted: int) -> np.ndarray:

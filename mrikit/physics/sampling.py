@@ -25,8 +25,8 @@ def centre(n: int, length: int) -> slice:
 
 
 def acceleration(mask: np.ndarray) -> float:
-    """N / sampled of a mask of any shape; infinite where nothing is sampled."""
-    mask = np.asarray(mask, dtype=bool)
+    """N / sampled of a mask of any shape, counted in lines where it is `lines_of` them; infinite without a sample."""
+    mask = lines_of(mask)
     n_sampled = int(mask.sum())
     return mask.size / n_sampled if n_sampled else math.inf
 
@@ -105,27 +105,37 @@ def is_complete(acquired: np.ndarray) -> bool:
 
     Zero-padded edges and partial Fourier, down to 0.6 of an axis, count as fully sampled.
     """
-    acquired = np.asarray(acquired, dtype=bool)
-    rows = acquired.any(axis=1) if acquired.ndim == 2 else np.ones(1, dtype=bool)
-    columns = acquired.reshape(-1, acquired.shape[-1]).any(axis=0)
-    return bool(
-        acquired.sum() == rows.sum() * columns.sum()
-        and all(_is_block(line) and line[len(line) // 2] and line.mean() >= 0.6 for line in (rows, columns))
-    )
+    lines = lines_of(acquired)
+    return lines.ndim == 1 and _is_whole(lines)
 
 
-def _is_block(line: np.ndarray) -> bool:
-    """Whether the True of a line are all neighbours."""
-    return int(np.count_nonzero(np.diff(line.astype(np.int8), prepend=0, append=0))) == 2
+def lines_of(mask: np.ndarray) -> np.ndarray:
+    """The lines (x,), or else (y,), that a mask (y, x) is made of, or the mask itself, bool, where it is not of lines.
+
+    They hold one and the same block of the readout, the other axis, which counts as whole as `is_complete` has it: the
+    part that an asymmetric echo lacks saves no time.
+    """
+    mask = np.asarray(mask, dtype=bool)
+    if mask.ndim != 2:
+        return mask
+    rows, columns = mask.any(axis=1), mask.any(axis=0)
+    if mask.sum() == rows.sum() * columns.sum():
+        for readout, lines in ((rows, columns), (columns, rows)):
+            if _is_whole(readout):
+                return lines
+    return mask
+
+
+def _is_whole(line: np.ndarray) -> bool:
+    """Whether the True of a line are neighbours around its centre, 0.6 of it at least."""
+    n_blocks = np.count_nonzero(np.diff(line.astype(np.int8), prepend=0, append=0)) // 2
+    return bool(n_blocks == 1 and line[len(line) // 2] and line.mean() >= 0.6)
 
 
 def same_acceleration(mask: np.ndarray, accel: float) -> bool:
     """Whether `mask` keeps what `accel` asks for, to within one line, or 1 % for a mask of the plane."""
-    mask = np.asarray(mask, dtype=bool)
-    lines = mask.ndim == 1 or bool(np.all(mask == mask[:, :1])) or bool(np.all(mask == mask[:1]))
-    if mask.ndim == 2 and lines:
-        mask = mask[:, 0] if np.all(mask == mask[:, :1]) else mask[0]
-    slack = 1 if lines else 0.01 * mask.size / accel
+    mask = lines_of(mask)
+    slack = 1 if mask.ndim == 1 else 0.01 * mask.size / accel
     return abs(int(mask.sum()) - mask.size / accel) <= slack + 0.5
 
 

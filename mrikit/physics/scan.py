@@ -230,5 +230,5 @@ def prepare(
         raise DataError(f"{method} takes one set of maps, these are {maps.shape[0]}", hint="use espirit --sets 1")
     if not maps.any():
         raise DataError("maps are zero everywhere")
-    maps = unit_maps(maps.astype(np.complex64, copy=False))
+    maps = unit_maps(np.require(maps, np.complex64, "CW"))  # as torch takes them
     return Slice(standardise(kept, maps, acquired), maps, acceleration(acquired))

@@ -19,6 +19,7 @@ from mrikit.policy.rivals.loupe import Loupe
 from mrikit.policy.targets import logits
 from mrikit.policy.task import Item, Policy, Task, total
 from mrikit.policy.velocity import Velocity
+from mrikit.train import checkpoint
 from mrikit.train.loop import Recipe, State, fit
 
 Items = Callable[[range], Generator[Any, None, None]]  # the items of these numbers, each a batch
@@ -62,7 +63,8 @@ def train_rival(
 def _fit(model: nn.Module, items: Items, loss: Any, recipe: Recipe, folder: Path, **how: Any) -> State:
     """`train.loop.fit`, after which the model has the averaged weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = fit(model, items, loss, recipe, folder, **how)
+    with checkpoint.alone(folder):
+        state = fit(model, items, loss, recipe, folder, **how)
     model.load_state_dict(state.average)
     return state
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +14,28 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, safe_open, save
 
-from mrikit.errors import DataError, UsageError
+from mrikit.errors import DataError, TemporaryError, UsageError
 from mrikit.io.atomic import write_whole
 
 if TYPE_CHECKING:
     from mrikit.train.loop import State
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Have `folder`, which is there, for this process. Raises TemporaryError where another trains in it."""
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise TemporaryError(
+                    f"{folder}: another run is at it", hint="give these weights another name"
+                ) from error
+        yield
+    finally:
+        os.close(lock)
 
 
 def save_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
@@ -25,7 +45,7 @@ def save_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
     for optimiser in state.optimisers:
         for i, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"{_name(optimiser)}.{i}.{name}": moment for name, moment in moments.items()}
-    about = {"step": state.step, "usual_norm": state.usual_norm, "terms": dict(terms)}
+    about = {"step": state.step, "usual_norm": state.usual_norm, "tally": state.tally.kept(), "terms": dict(terms)}
     content = save(
         {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {k: json.dumps(v) for k, v in about.items()}
     )
@@ -43,6 +63,7 @@ def load_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
         with safe_open(path, "pt") as file:
             about = {k: json.loads(v) for k, v in file.metadata().items()}
         state.step, state.usual_norm, saved = about["step"], about["usual_norm"], about["terms"]
+        state.tally.go_on(**about.get("tally", {}))
     except (SafetensorError, AttributeError, KeyError, ValueError) as error:
         raise DataError(
             f"{path}: not a training state of this mrikit's", hint="--force without --resume begins anew"

@@ -56,6 +56,11 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
             raise UsageError(f"optimiser {self.optimiser}: expected {' or '.join(OPTIMISERS)}")
+        for name in ("n_steps", "batch", "report_every", "save_every", "validate_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} {getattr(self, name)}: expected a number from 1 up")
+        if not self.learning_rate >= 0:
+            raise UsageError(f"learning_rate {self.learning_rate}: expected a number from 0 up")
 
     def terms(self) -> dict[str, Any]:
         """What the weights depend on. Twice the batch in one process are the same terms as two processes."""
@@ -68,13 +73,14 @@ class Recipe:
 
 @dataclass
 class State:
-    """Everything a resumed run needs; `step` steps are done. lines: what was logged so far."""
+    """Everything a resumed run needs; `step` steps are done. tally: since the last of the `lines` logged."""
 
     model: nn.Module
     average: dict[str, Tensor]
     optimisers: tuple[torch.optim.Optimizer, ...]
     step: int = 0
     usual_norm: float = 0.0
+    tally: Tally = field(default_factory=lambda: Tally())
     lines: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -130,7 +136,7 @@ def fit(
             log.add({"step": 0, **begun})
         if state.step or begun:
             report({"step": state.step, "steps": recipe.n_steps, **begun})
-    tally, idle = Tally(), 0
+    idle = 0
     numbers = own_numbers(recipe, state.step)
     # Closed here: left to the garbage collector, it can leave worker processes behind that nobody ends.
     with stop.requests() as signals, closing(items(numbers)) as source:
@@ -142,12 +148,12 @@ def fit(
             idle = 0 if norm is not None else idle + 1
             if idle >= min(PATIENCE, (recipe.n_steps + 1) // 2):
                 raise diverged(folder, f"none of the last {idle} steps up to {state.step} could be taken")
-            tally.add(losses, norm)
+            state.tally.add(losses, norm)
             last = state.step == recipe.n_steps
             line: dict[str, float] = {}
-            if last or stopping or state.step % recipe.report_every == 0:
-                line |= tally.means()
-                tally = Tally()
+            if last or state.step % recipe.report_every == 0:
+                line |= state.tally.means()
+                state.tally = Tally()
             if first:
                 if validate is not None and (last or state.step % recipe.validate_every == 0):
                     with averaged(state) as network:
@@ -261,6 +267,16 @@ class Tally:
         self.sums: dict[str, float] = {}
         self.taken = self.skipped = 0
         self.start = time.perf_counter()
+
+    def kept(self) -> dict[str, Any]:
+        """What `go_on` takes in another process."""
+        seconds = time.perf_counter() - self.start
+        return {"sums": self.sums, "taken": self.taken, "skipped": self.skipped, "seconds": seconds}
+
+    def go_on(self, sums: dict[str, float], taken: int, skipped: int, seconds: float) -> None:
+        """Go on from what was `kept`."""
+        self.sums, self.taken, self.skipped = dict(sums), taken, skipped
+        self.start = time.perf_counter() - seconds
 
     def add(self, losses: dict[str, float], norm: float | None) -> None:
         """Count a step with the norm of its gradient, None where it was not taken."""

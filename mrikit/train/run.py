@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from mrikit import weights
 from mrikit._version import __version__
 from mrikit.errors import CannotCreateError, UsageError
-from mrikit.train import distributed
+from mrikit.train import checkpoint, distributed
 from mrikit.train.loop import Recipe, State, fit
 
 
@@ -88,7 +89,8 @@ class Job:
         if distributed.rank() == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
         told = self.told(self.folder, validation)
-        state = fit(network, items, loss, recipe, self.folder, terms=terms, validate=validation, **told)
+        with checkpoint.alone(self.folder) if distributed.rank() == 0 else nullcontext():
+            state = fit(network, items, loss, recipe, self.folder, terms=terms, validate=validation, **told)
         network.load_state_dict(state.average)
         return state
 

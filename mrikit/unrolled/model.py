@@ -29,7 +29,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +102,6 @@ class Unrolled(nn.Module):
         self.log_threshold = nn.Parameter(torch.tensor([-4.5 - k / max(1, n - 1) for k in range(n)]))
         self.threshold_slope = nn.Parameter(torch.zeros(2))
         self.log_imaginary = nn.Parameter(torch.full((n,), 0.4))
-        self.register_load_state_dict_pre_hook(_hand_out)
 
     def lamda(self, k: int, missing: Tensor, problem: Problem) -> Tensor:
         """Weight of D against the data at cascade k, `(batch, y, x)`, for `missing`, A^H (y - A D)."""
@@ -173,6 +171,29 @@ class Unrolled(nn.Module):
         means = [self.denoise(k, x, least_squares, problem) for k, x in enumerate(self(problem)[:-1])]
         return [self.lamda(k, problem.missing(mean), problem) for k, mean in enumerate(means)]
 
+    def handed_out(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights to begin with: every cascade has the one U-Net of a shared network, and its place in one of fewer.
+
+        Of four cascades, cascade k // 2 stands for cascade k of eight, whose times hold theirs. Learned steps would be
+        too long by then.
+        """
+        n, given = self.config.n_unrolls, len(tensors.get("log_threshold", ()))
+        if not given or n % given or (n > given and self.config.mode == "free"):
+            return tensors
+        begun = dict(tensors)
+        for name in begun.keys() & {"log_lamda", "log_threshold", "log_imaginary"}:
+            begun[name] = begun[name].repeat_interleave(n // given)
+        if self.config.shared:
+            return begun
+        one = not any(name.startswith("prior.0.") for name in begun)
+        unets = {name: begun.pop(name) for name in tensors if name.startswith("prior.")}
+        for k in range(n):
+            own = "prior." if one else f"prior.{k * given // n}."
+            for name, value in unets.items():
+                if name.startswith(own):
+                    begun[f"prior.{k}.{name.removeprefix(own)}"] = value
+        return begun
+
     def forward(self, problem: Problem) -> list[Tensor]:
         least_squares, x = self.start(problem)
         states = [x]
@@ -182,29 +203,6 @@ class Unrolled(nn.Module):
         if self.config.n_start:
             states[-1] = consensus(x, states[0], problem.operator)
         return states
-
-
-def _hand_out(network: Unrolled, tensors: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Let every cascade begin with the one U-Net of a shared network, and with its place in a network of fewer.
-
-    Of four cascades, cascade k // 2 stands for cascade k of eight, whose times hold theirs. Learned steps would be too
-    long by then.
-    """
-    n, given = network.config.n_unrolls, len(tensors.get(f"{prefix}log_threshold", ()))
-    if not given or n % given or (n > given and network.config.mode == "free"):
-        return
-    for name in ("log_lamda", "log_threshold", "log_imaginary"):
-        if f"{prefix}{name}" in tensors:
-            tensors[f"{prefix}{name}"] = tensors[f"{prefix}{name}"].repeat_interleave(n // given)
-    if network.config.shared:
-        return
-    one = not any(name.startswith(f"{prefix}prior.0.") for name in tensors)
-    unets = {name: tensors.pop(name) for name in [*tensors] if name.startswith(f"{prefix}prior.")}
-    for k in range(n):
-        own = f"{prefix}prior." if one else f"{prefix}prior.{k * given // n}."
-        for name, value in unets.items():
-            if name.startswith(own):
-                tensors[f"{prefix}prior.{k}.{name.removeprefix(own)}"] = value
 
 
 def consensus(x: Tensor, start: Tensor, operator: Sense) -> Tensor:

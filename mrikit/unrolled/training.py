@@ -15,7 +15,7 @@ from mrikit.errors import UsageError
 from mrikit.train import distributed
 from mrikit.train.collect import collect_together
 from mrikit.train.data import Images
-from mrikit.train.loop import Recipe
+from mrikit.train.loop import Recipe, hold
 from mrikit.train.presets import Preset
 from mrikit.train.run import Job, n_parameters
 from mrikit.unrolled.architectures import Network, build
@@ -76,6 +76,7 @@ def unroll_train(
         torch.manual_seed(recipe.seed)
         model = build(chosen.architecture, chosen.config).to(device, memory_format=torch.channels_last)
         begun = weights.fill(model, init) if init else None
+        hold(model, recipe.hold)  # what cannot be held is known before scans are read
         learned, kept = collect_together(
             files, validate, simulated, cache=job.folder / "mvue", strict=strict,
             warn=job.watcher.warn, say=job.watcher.say,

@@ -157,11 +157,13 @@ def _kept(model: str, build: Build, _changed: int, device: str) -> Any:
 def fill(network: Any, model: str) -> str:
     """Give `network` the weights of a default model's name or of a path; returns their SHA-256.
 
-    Raises DataError where they are another network's, and what `load` raises.
+    A network with a method `handed_out` has them from there, and so can begin with those of another size. Raises
+    DataError where they are another network's, and what `load` raises.
     """
     tensors, described = load(model)
+    handed_out = getattr(network, "handed_out", lambda given: given)
     try:
-        network.load_state_dict(tensors)
+        network.load_state_dict(handed_out(tensors))
     except RuntimeError as error:
         raise DataError(
             f"{model}: these weights are of another network than the one to be trained",

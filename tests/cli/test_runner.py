@@ -56,6 +56,22 @@ def test_an_output_that_exists_needs_force(mrikit: Mrikit, scan: Path, tmp_path:
     assert read(tmp_path / "out.npy").shape == (3, 15, 12)
 
 
+def test_one_dataset_of_a_file_is_not_written_at_the_cost_of_the_others(
+    mrikit: Mrikit, scan: Path, tmp_path: Path
+) -> None:
+    assert mrikit("rss", "scan.npy", "out.h5:rss").code == 0
+    refused = mrikit("rss", "scan.npy", "out.h5:again")
+    assert refused.code == 73
+    assert "out.h5:again: out.h5 exists already, and no dataset is added to it (hint: --force" in refused.stderr
+    forced = mrikit("rss", "scan.npy", "out.h5:again", "--force")
+    assert forced.code == 73
+    assert "out.h5 holds rss too, which would be lost" in forced.stderr
+    before = read(tmp_path / "out.h5:rss")
+    assert mrikit("rss", "scan.npy", "out.h5:rss", "--force").code == 0
+    np.testing.assert_array_equal(read(tmp_path / "out.h5:rss"), before)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".npy") == ["out.h5"]
+
+
 def test_an_output_that_exists_is_refused_before_the_pipe_is_read(mrikit: Mrikit, tmp_path: Path) -> None:
     assert mrikit("rss", "-", "out.npy", stdin=b"no stream").code == 65
     (tmp_path / "out.npy").touch()

@@ -121,6 +121,8 @@ def test_the_noise_scan_whitens(mrikit: Mrikit, noisy: Path, tmp_path: Path) -> 
     assert opened(tmp_path / "scan.h5").header.geometry.affine is not None
 
     assert mrikit("convert", "--no-whiten", "raw.mrd", "as_it_was.h5").code == 0
+    asked = mrikit("convert", "--whiten", "as_it_was.h5", "again.h5")
+    assert (asked.code, "--whiten: as_it_was.h5 has no noise scan" in asked.stderr) == (2, True)
     assert abs(covariance(tmp_path / "as_it_was.h5")[0, 1]) > 1
 
 

@@ -113,6 +113,27 @@ def test_the_sparse_baselines_beat_zero_filling_and_scale_with_the_scan(
 
 
 @pytest.mark.slow
+def test_shifted_wavelets_leave_less_than_those_of_one_grid() -> None:
+    from sigpy.mri.app import L1WaveletRecon
+
+    truth = simulated(96, 6, 1)
+    kspace, maps = api.undersample(truth.kspace, api.mask((96, 96), 4, seed=1))[0], truth.maps[0]
+    scale = np.quantile(np.abs((maps.conj() * ifft2c(kspace)).sum(axis=0)), 0.99)
+    grid = L1WaveletRecon(kspace / scale, maps, 0.002, wave_name="db2", show_pbar=False).run() * scale
+    assert np.linalg.norm(api.pics(kspace, maps) - truth.image[0]) < 0.95 * np.linalg.norm(grid - truth.image[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reg", ["wavelet", "tv", "l2"])
+def test_there_is_nothing_where_no_coil_is_sensitive_or_nothing_was_measured(reg: str) -> None:
+    maps = simulated().maps.copy()
+    maps[..., :20] = 0
+    kspace = api.undersample(simulated().kspace, MASK)
+    kspace[1] = 0
+    image = api.pics(kspace, maps, reg=reg, n_iters=5)
+    assert image[0].any() and not image[0][:, :20].any() and not image[1].any()
+
+
 @pytest.mark.slow
 def test_total_variation_has_converged() -> None:
     """Its objective is within 2 % of that of 2,000 primal-dual steps, of which 100 are still 10 % above."""

@@ -6,7 +6,7 @@ import pytest
 from mrikit.errors import DataError, UsageError
 from mrikit.physics.coils import compress, edge_samples, mix_coils, mvue, noise_covariance, rss, whiten
 from mrikit.physics.fourier import fft2c, ifft2c
-from mrikit.physics.phantom import noise
+from mrikit.physics.phantom import noise, scan
 
 
 def test_rss_is_the_root_sum_of_squares(random):
@@ -82,6 +82,17 @@ def test_whitening_without_a_noise_scan_uses_the_ends_of_the_readout():
     assert np.abs(edge_samples(kspace)).max() < 100
 
 
+@pytest.mark.parametrize("lacking", [slice(0, 38), slice(90, None)])
+def test_whitening_an_asymmetric_echo_does_not_take_its_centre_for_noise(lacking):
+    truth = scan((128, 128), coils=8, noise=0.01, seed=1)
+    echo = truth.kspace[0].copy()
+    echo[:, lacking] = 0
+    whitening = np.linalg.inv(np.linalg.cholesky(noise_covariance(edge_samples(echo))))
+    found = whitening @ truth.covariance @ whitening.conj().T
+    assert np.linalg.cond(found) < 2
+    assert np.diag(found).real.min() > 0.5 and np.diag(found).real.max() < 1.5
+
+
 def test_whitening_copies_of_a_coil_is_refused(random):
     kspace = random.complex(4, 16, 16)
     kspace[1] = kspace[0]
@@ -104,3 +115,18 @@ def test_compression_keeps_what_lies_in_a_subspace(random):
 def test_more_coils_than_there_are_is_refused(random):
     with pytest.raises(UsageError, match="--coils 9"):
         compress(random.complex(8, 20, 22), 9)
+
+
+@pytest.mark.parametrize("factor", [1e18, 1e-20])
+def test_numbers_whose_squares_are_none_are_refused(random, factor):
+    kspace = (random.complex(4, 16, 16) * factor).astype(np.complex64)
+    for function in (rss, lambda k: mvue(k, random.complex(4, 16, 16)), whiten, compress):
+        with pytest.raises(DataError, match="the largest sample of k-space is"):
+            function(kspace)
+    assert not rss(0 * kspace).any()
+
+
+def test_a_noise_scan_may_be_of_another_precision(random):
+    kspace, samples = random.complex(4, 16, 16), random.complex(4, 300)
+    white = whiten(kspace, samples.astype(np.complex128))
+    assert white.dtype == np.complex64 and np.allclose(white, whiten(kspace, samples), rtol=1e-4)

@@ -6,7 +6,7 @@ import pytest
 from mrikit.errors import DataError, UsageError
 from mrikit.physics.masks import KINDS, LINE_KINDS, mask
 from mrikit.physics.retrospective import Sampling
-from mrikit.physics.sampling import calibration_extent
+from mrikit.physics.sampling import acceleration, calibration_extent, sampling
 
 
 def kspace(shape=(40, 96), coils=2):
@@ -31,10 +31,24 @@ def test_lines_of_a_padded_scan_are_as_many_as_asked_for(kind, accel, seed):
     assert calibration_extent(used, n_y=40)[1] >= 12
 
 
-def test_rows_of_a_padded_scan_make_up_for_what_they_lack():
+def test_rows_of_a_padded_scan_are_as_many_as_asked_for():
     _, used = Sampling(4, axis="y").keep(padded())
-    assert used.sum() == round(40 * 96 / 4 / 74) * 74
+    assert used.sum() == 10 * 74
     assert set(used.sum(axis=1)) == {0, 74}
+
+
+@pytest.mark.parametrize("accel", [2, 4, 8])
+@pytest.mark.parametrize("kind", LINE_KINDS)
+def test_lines_of_an_asymmetric_echo_are_as_many_as_of_a_whole_one(kind, accel):
+    whole, echo = kspace((100, 96)), kspace((100, 96))
+    echo[:, :32] = 0
+    drawn, used = Sampling(accel, kind).draw(sampling(echo), (100, 96)), Sampling(accel, kind).keep(echo)[1]
+    assert np.array_equal(drawn, Sampling(accel, kind).keep(whole)[1])
+    assert used.shape == (100, 96) and np.array_equal(used.any(axis=0), drawn) and not used[:32].any()
+    assert acceleration(used) == acceleration(drawn) == 96 / round(96 / accel)
+    kept, _ = Sampling().keep(echo, drawn)
+    assert np.array_equal(Sampling(accel, kind).keep(kept)[0], kept)
+    assert np.array_equal(Sampling(accel, kind).keep(echo, drawn)[0], kept)
 
 
 @pytest.mark.parametrize("accel", [2, 4, 8])

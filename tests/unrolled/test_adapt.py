@@ -205,3 +205,12 @@ def test_trusts_are_mirrored_with_the_scan() -> None:
     for axes in VIEWS:
         (state,) = look(lambda problem: list(problem.trusts), one, axes, [place], "cpu")
         assert torch.equal(state, place)
+
+
+def test_maps_of_any_memory_layout_will_do() -> None:
+    truth = simulated(64, coils=4)
+    kspace, maps = api.undersample(truth.kspace[0], api.mask((64, 64), 4)), truth.maps[0]
+    backwards = maps[..., ::-1].copy()[..., ::-1]
+    backwards.flags.writeable = False
+    expected = api.flat_recon(kspace, maps=maps, adapt=1)
+    np.testing.assert_allclose(api.flat_recon(kspace, maps=backwards, adapt=1), expected, atol=1e-6)

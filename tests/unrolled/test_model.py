@@ -343,12 +343,12 @@ def test_magnitude_has_a_gradient_at_zero():
 
 def test_cascades_with_a_network_each_begin_with_one_that_was_shared(network, brain):
     each = Unrolled(replace(SMALL, shared=False)).eval()
-    each.load_state_dict(network.state_dict())
+    each.load_state_dict(each.handed_out(network.state_dict()))
     problem = collate([problem_of(brain, mask((48, 40), 3, seed=1))])
     with torch.inference_mode():
         assert torch.equal(each(problem)[-1], network(problem)[-1])
     again = Unrolled(each.config)
-    again.load_state_dict(each.state_dict())
+    again.load_state_dict(again.handed_out(each.state_dict()))
     assert len({id(unet) for unet in again.prior}) == SMALL.n_unrolls
 
 
@@ -360,7 +360,7 @@ def test_more_cascades_begin_with_those_at_their_place(shared):
         for parameter in two.parameters():
             parameter.add_(torch.randn_like(parameter))
     six = Unrolled(replace(two.config, n_unrolls=6))
-    six.load_state_dict(two.state_dict())
+    six.load_state_dict(six.handed_out(two.state_dict()))
     for name in ("log_lamda", "log_threshold", "log_imaginary"):
         a, b = getattr(two, name).tolist()
         assert getattr(six, name).tolist() == [a, a, a, b, b, b]
@@ -369,10 +369,12 @@ def test_more_cascades_begin_with_those_at_their_place(shared):
     else:
         assert torch.equal(six.prior.head.weight, two.prior.head.weight)
     with pytest.raises(RuntimeError):
-        Unrolled(replace(two.config, n_unrolls=5)).load_state_dict(two.state_dict())
+        (five := Unrolled(replace(two.config, n_unrolls=5))).load_state_dict(five.handed_out(two.state_dict()))
+    with pytest.raises(RuntimeError):  # but to begin with, a network has its own weights
+        six.load_state_dict(two.state_dict())
 
 
 def test_learned_steps_are_not_those_of_a_network_of_more_cascades():
     free = Unrolled(replace(SMALL, n_unrolls=2, mode="free"))
     with pytest.raises(RuntimeError):
-        Unrolled(replace(free.config, n_unrolls=4)).load_state_dict(free.state_dict())
+        (four := Unrolled(replace(free.config, n_unrolls=4))).load_state_dict(four.handed_out(free.state_dict()))

@@ -205,3 +205,8 @@ def test_what_is_read_is_not_written_over(tmp_path):
     for name in ("own.safetensors", "own.json"):
         with pytest.raises(UsageError, match="training reads it"):
             require_apart(out, str(tmp_path / name))
+
+
+def test_what_cannot_be_held_is_refused_before_scans_are_read(tmp_path):
+    with pytest.raises(UsageError, match="hold lambda: this network has no such parameter"):
+        unroll_train([tmp_path / "missing.h5"], Job(tmp_path / "own.safetensors"), recipe=Recipe(1, hold=("lambda",)))

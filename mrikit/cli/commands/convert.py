@@ -9,6 +9,7 @@ import typer
 
 from mrikit.cli import params, types
 from mrikit.cli.runner import Run, command
+from mrikit.errors import UsageError
 
 
 @command(
@@ -46,8 +47,13 @@ def convert(
         ),
     ] = None,
     whiten: Annotated[
-        bool, typer.Option("--whiten/--no-whiten", help="Whiten the coils of raw data with their noise scan.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--whiten/--no-whiten",
+            help="Whiten the coils of raw data with their noise scan; by default where there is one.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Copy a volume into another format.
 
@@ -68,7 +74,11 @@ def convert(
         volume = Picked(volume, parse_slices(slices, volume.header.n_slices, volume.name))
     if crop is not None:
         check_crop(volume, crop)
-    if whiten and volume.noise is not None:
+    if whiten and volume.noise is None:
+        raise UsageError(
+            f"--whiten: {volume.name} has no noise scan", hint="`mrikit whiten` takes one, or does without"
+        )
+    if whiten is not False and volume.noise is not None:
         from mrikit.physics.coils import whiten as mix
 
         run.note(f"coils whitened with {volume.noise.shape[1]} noise samples", noise_samples=volume.noise.shape[1])

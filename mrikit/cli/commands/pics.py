@@ -26,7 +26,7 @@ def pics(
     reg: Annotated[Literal["wavelet", "tv", "l2"], typer.Option(metavar="R", help="wavelet, tv or l2.")] = "wavelet",
     lamda: Annotated[
         float | None,
-        typer.Option("--lambda", help="Weight: 0.005 for wavelet and tv, 0.01 for l2.", min=0, show_default=False),
+        typer.Option("--lambda", help="Weight: 0.002, for tv 0.005, for l2 0.01.", min=0, show_default=False),
     ] = None,
     iters: Annotated[
         int | None, typer.Option(help="Iterations: 100, for tv 40, for l2 30.", min=1, show_default=False)
@@ -37,7 +37,8 @@ def pics(
 
     Through SigPy: min_x 1/2 ||A x - y||^2 + lambda R(x), with R the l1 norm of wavelet coefficients (Lustig 2007) or
     total variation (Block 2007); or, for l2, |x|^2 by conjugate gradients (Pruessmann 2001). lambda counts in units of
-    the 0.99 quantile of the zero-filled image, so one value serves every scan. --chunk counts coils.
+    the 0.99 quantile of the zero-filled image, so one value serves every scan. Wavelets are shifted at random from step
+    to step, as BART's are. --chunk counts coils.
     """
     from mrikit.classical.pics import pics
 
