@@ -87,17 +87,28 @@ def check_crop(reader: Reader, crop: tuple[int, int]) -> None:
         raise UsageError(f"--crop {crop[0]},{crop[1]}: {reader.name} has {describe(matrix)} (y x x) alone")
 
 
+def other_units(name: str, reference: str, nmse: float) -> str | None:
+    """A warning of an image that is next to nothing of its reference."""
+    if not nmse > 0.5:  # zero-filled heads of R = 20 have 0.2
+        return None
+    return f"{name}: NMSE is {nmse:.3g}: are its units those of {reference}? --scale fits them"
+
+
 def check_one_shape(reference: Reader, image: Reader) -> None:
     """Raise DataError unless `image`, each of its states if it has any, is of the shape of `reference`."""
     sizes = zip(image.header.axes, image.header.shape, strict=True)
     shape = tuple(length for axis, length in sizes if axis != "state")
     if shape != reference.header.shape:
         *_, n_y, n_x = reference.header.shape
-        cropped = n_y <= shape[-2] and n_x <= shape[-1]
+        hint = None
+        if shape[-2:] != (n_y, n_x) and n_y <= shape[-2] and n_x <= shape[-1]:
+            hint = f"`mrikit convert --crop {n_y},{n_x}` keeps the centre of an image"
+        elif shape[-2:] == (n_y, n_x):
+            hint = "`mrikit convert --slices` keeps some of the slices"
         raise DataError(
             f"{image.name}: the image is {describe(shape)}, but the reference {reference.name} "
             f"{describe(reference.header.shape)}, expected one shape",
-            hint=f"`mrikit convert --crop {n_y},{n_x}` keeps the centre of an image" if cropped else None,
+            hint=hint,
         )
 
 

@@ -131,9 +131,9 @@ class Run:
             self.say(text)
 
     def result(self, text: str, **facts: Any) -> None:
-        """The result of a command whose result is text: `text` on stdout, or with --json the facts alone."""
+        """The result of a command whose result is text: `text`, if any, on stdout, or with --json the facts alone."""
         self.facts.update(facts)
-        if not self.settings.json:
+        if text and not self.settings.json:
             self.console.text(text)
 
     def progress(self, total: int | None, what: str = "") -> Progress:

@@ -28,10 +28,15 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKERS = "osD^vPX"
 
 
-def displayable(volume: np.ndarray, kind: str) -> np.ndarray:
-    """Magnitudes `(panel, y, x)` of a volume with its slice axis: coils, sets and samples become panels.
+LOGARITHMIC = "log10(1 + |k| / median)"  # how k-space is shown
+PARTS = {"mag": np.abs, "phase": np.angle, "real": np.real, "imag": np.imag}
 
-    k-space is shown as log10(1 + |k| / median), a mask as 0 and 1, `(x,)` spread over rows.
+
+def displayable(volume: np.ndarray, kind: str, part: str | None = None) -> np.ndarray:
+    """Panels `(panel, y, x)` of a volume with its slice axis: coils, sets and samples become panels.
+
+    part: of `PARTS`; by default the magnitude of complex values, and real ones as they are. The magnitude of k-space is
+    `LOGARITHMIC`, a mask 0 and 1, `(x,)` spread over rows.
     """
     if kind == "mask":
         mask = volume.astype(np.float32)
@@ -40,8 +45,9 @@ def displayable(volume: np.ndarray, kind: str) -> np.ndarray:
             if mask.ndim == 1
             else np.atleast_3d(mask).reshape(-1, *mask.shape[-2:])
         )
-    image = np.abs(volume).astype(np.float32)
-    if kind == "kspace":
+    part = part or ("mag" if np.iscomplexobj(volume) else "real")
+    image = PARTS[part](volume).astype(np.float32)
+    if kind == "kspace" and part == "mag":
         sampled = image[image > 0]
         image = np.log10(1 + image / np.median(sampled)) if sampled.size else image
     return image.reshape(-1, *image.shape[-2:])
@@ -62,25 +68,43 @@ def labels(axes: Sequence[str], shape: Sequence[int], slices: Sequence[int]) -> 
     return [", ".join(filter(None, place)) for place in itertools.product(*places)]
 
 
-def montage(panels: np.ndarray, names: list[str], title: str, window: tuple[float, float] | None) -> Figure:
-    """Panels `(panel, y, x)` in a grid, each with its name, with one colour bar."""
+def montage(
+    panels: np.ndarray,
+    names: list[str],
+    title: str,
+    window: tuple[float, float] | None,
+    *,
+    columns: int | None = None,
+    phase: bool = False,
+    unit: str = "",
+) -> Figure:
+    """Panels `(panel, y, x)` in a grid, each with its name, with one colour bar, of a `unit`.
+
+    columns: of the grid, which is square by default. phase: they are angles, on a scale that ends as it begins.
+    """
     if len(panels) > MAX_PANELS:
         raise UsageError(
             f"{len(panels)} panels are too many for one picture, the limit is {MAX_PANELS}",
             hint="choose some with --slices",
         )
-    columns = int(np.ceil(np.sqrt(len(panels))))
+    columns = columns or int(np.ceil(np.sqrt(len(panels))))
     rows = -(-len(panels) // columns)
     figure, axes = grid(rows, columns, panels.shape[-1] / panels.shape[-2])
-    low, high = window or (0.0, float(np.quantile(panels, 0.999)))
+    low, high = window or ((-np.pi, np.pi) if phase else usual_window(panels))
     shown = None
     for axis, panel, name in zip(axes.flat, panels, names, strict=False):
-        shown = show(axis, panel, low, high, name)
+        shown = show(axis, panel, low, high, name, "twilight" if phase else "gray")
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
-    figure.colorbar(shown, ax=list(axes.flat), fraction=0.03, pad=0.02)
+    figure.colorbar(shown, ax=list(axes.flat), fraction=0.03, pad=0.02, label=unit)
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def usual_window(panels: np.ndarray) -> tuple[float, float]:
+    """From 0 to nearly the largest value; as far below zero where there is more than a little ringing."""
+    high = float(np.quantile(np.abs(panels), 0.999))
+    return (-high if panels.min() < -0.2 * high else 0.0), high
 
 
 def comparison(
@@ -221,7 +245,10 @@ def save(figure: Figure, path: Path) -> None:
 def rendered(figure: Figure, kind: str) -> bytes:
     """`figure` as png, pdf or svg, the same bytes for the same figure."""
     import matplotlib
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a name may have $ in it
     content = io.BytesIO()
     undated = {"png": {"Software": "mrikit"}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
     with matplotlib.rc_context({"svg.hashsalt": "mrikit", "pdf.fonttype": 42}):

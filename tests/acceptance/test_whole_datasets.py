@@ -29,7 +29,7 @@ def start(tmp_path: Path, mrikit_bin: Path):
 
     def call(*words: object) -> subprocess.Popen[str]:
         env = os.environ | {"PATH": f"{mrikit_bin}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-        line = [sys.executable, "-m", "mrikit", "batch", "--quiet", "--threads", "1", "--out", "out", *map(str, words)]
+        line = [sys.executable, "-m", "mrikit", "batch", "--threads", "1", "--out", "out", *map(str, words)]
         return subprocess.Popen(
             line, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True,
@@ -124,7 +124,7 @@ def test_ended_by_a_signal_it_leaves_nothing_running(start, scans, tmp_path: Pat
 
 def test_failures_are_listed_and_the_others_done(batch, scans, tmp_path: Path) -> None:
     (tmp_path / "scans" / "s01.npy").write_text("no scan")
-    code, out, err = batch("--keep-going", "--group", 4, "--retries", 1, *scans[:6], "--", *RSS)
+    code, out, err = batch("--group", 4, "--retries", 1, *scans[:6], "--", *RSS)
 
     assert code == 8
     assert err.startswith("mrikit batch: 1 of 6 scans are not done: scans/s01.npy: mrikit rss: ")
@@ -144,9 +144,9 @@ def test_failures_are_listed_and_the_others_done(batch, scans, tmp_path: Path) -
     assert {name: outputs(tmp_path)[name] for name in before} == before
 
 
-def test_without_keep_going_the_rest_is_not_begun(batch, scans, tmp_path: Path) -> None:
+def test_with_fail_fast_the_rest_is_not_begun(batch, scans, tmp_path: Path) -> None:
     (tmp_path / "scans" / "s00.npy").write_text("no scan")
-    code, _, _ = batch(*scans[:12], "--", *RSS)
+    code, _, _ = batch("--fail-fast", *scans[:12], "--", *RSS)
 
     outcomes = [row["outcome"] for row in report(tmp_path)]
     assert code == 8 and outcomes.count("failed") == 1 and "not run" in outcomes

@@ -323,11 +323,24 @@ def test_the_report_of_failures_is_json_too(mrikit: Mrikit, tmp_path: Path) -> N
     pytest.importorskip("snakemake")
     scan(tmp_path / "good.npy")
     np.save(tmp_path / "bad.npy", np.zeros((1, 2, 16, 16), np.complex64))
-    done = mrikit("batch", "--json", "--keep-going", "--out", "o", "good.npy", "bad.npy", "--", *RSS)
+    done = mrikit("batch", "--json", "--out", "o", "good.npy", "bad.npy", "--", *RSS)
 
     assert done.code == 8
     assert [row["outcome"] for row in done.json["items"]] == ["done", "failed"]
     assert "k-space is zero everywhere" in done.stderr and done.stderr.count("(hint: ") == 1
+    quiet = mrikit("batch", "--quiet", "--out", "o", "good.npy", "--", *RSS)
+    assert (quiet.code, quiet.stdout, quiet.stderr) == (0, b"", "")
+
+
+def test_a_scan_that_cannot_be_opened_fails_alone(mrikit: Mrikit, tmp_path: Path) -> None:
+    pytest.importorskip("snakemake")
+    scan(tmp_path / "good.npy")
+    (tmp_path / "locked.npy").mkdir()  # root can read any file
+    done = mrikit("batch", "--json", "--out", "o", "locked.npy", "good.npy", "--", *RSS)
+    assert done.code == 8
+    assert [row["outcome"] for row in done.json["items"]] == ["failed", "done"]
+    assert "locked.npy: is a folder, expected a file" in done.stderr
+    assert mrikit("batch", "--fail-fast", "--out", "o", "locked.npy", "good.npy", "--", *RSS).code == 66
 
 
 @pytest.mark.parametrize(

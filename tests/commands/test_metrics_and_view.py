@@ -304,3 +304,44 @@ def test_other_units_are_told_of_and_columns_stay_apart(mrikit: Mrikit, tmp_path
     result = mrikit("metrics", "ours.npy", "theirs.npy")
     assert ("theirs.npy: NMSE is" in result.stderr) == (scale != 1)
     assert len(result.text.splitlines()[-1].split()) == 9
+
+
+@pytest.mark.parametrize("words", ["--part phase maps.npy", "--part real b.npy", "--part imag scan.npy"])
+def test_every_part_of_complex_values_can_be_seen(mrikit: Mrikit, tmp_path: Path, words: str) -> None:
+    assert mrikit("view", *words.split(), "out.png").code == 0
+    picture(tmp_path / "out.png")
+
+
+def test_a_name_with_dollars_is_no_formula(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "a$b_$c^{.npy", read(tmp_path / "b.npy"), "image")
+    words = ["--against", "reference.nii", "a$b_$c^{.npy", "out.png"]
+    assert mrikit("view", *words).code == 0
+    assert mrikit("view", "--title", "$5 and $6^{", "b.npy", "title.png").code == 0
+
+
+def test_images_in_other_units_are_shown_as_if_in_those_of_the_reference(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "loud.npy", 1e6 * read(tmp_path / "a.nii"), "image")
+    plain = mrikit("view", "--against", "reference.nii", "loud.npy", "plain.png")
+    assert (plain.code, "loud.npy: NMSE is" in plain.stderr) == (0, True)
+    scaled = mrikit("view", "--against", "reference.nii", "--scale", "loud.npy", "scaled.png")
+    assert (scaled.code, scaled.stderr) == (0, "")
+    assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "scaled.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("--scale b.npy", "--scale fits images to a reference"),
+        ("--part phase --against reference.nii b.npy", "--part phase: --against compares magnitudes"),
+    ],
+)
+def test_what_view_cannot_combine_is_a_usage_error(mrikit: Mrikit, words: str, found: str) -> None:
+    result = mrikit("view", *words.split(), "out.png")
+    assert (result.code, found in result.stderr) == (2, True)
+
+
+def test_slices_that_are_missing_are_not_found_by_cropping(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "one.npy", read(tmp_path / "b.npy")[:1], "image")
+    for words in (["metrics", "reference.nii", "one.npy"], ["view", "--against", "reference.nii", "one.npy", "o.png"]):
+        result = mrikit(*words)
+        assert (result.code, "convert --slices" in result.stderr, "--crop" in result.stderr) == (65, True, False)

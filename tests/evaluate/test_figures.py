@@ -15,6 +15,7 @@ from mrikit.evaluate.figures import (
     save,
     style,
     training,
+    usual_window,
 )  # fmt: skip
 from mrikit.evaluate.metrics import by_state, metrics
 
@@ -130,3 +131,15 @@ def test_training_draws_what_there_is_to_see(tmp_path):
 def test_the_points_of_methods_can_be_told_apart_without_their_lines():
     points = [tuple(style(i)[key] for key in ("color", "marker", "fillstyle")) for i in range(21)]
     assert len(set(points)) == 21
+
+
+def test_signed_values_are_shown_around_zero_and_angles_on_a_circle():
+    panels = np.random.default_rng(0).standard_normal((2, 8, 9)).astype(np.float32)
+    assert displayable(panels, "image").min() < 0 <= displayable(panels, "image", "mag").min()
+    low, high = usual_window(panels)
+    assert low == -high < 0
+    assert usual_window(np.abs(panels))[0] == usual_window(np.abs(panels) - 0.01)[0] == 0  # ringing is no sign
+    turned = np.exp(1j * panels).astype(np.complex64)
+    assert np.allclose(displayable(turned, "maps", "phase"), np.angle(turned))
+    (axis, *_) = montage(displayable(turned, "image", "phase"), ["a", "b"], "", None, phase=True).axes
+    assert axis.images[0].get_clim() == (-np.pi, np.pi)

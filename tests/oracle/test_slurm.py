@@ -132,7 +132,7 @@ def test_killed_jobs_and_a_drained_node_lose_and_repeat_nothing(
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         pytest.skip("pip install 'mrikit[slurm]'")
     line = [sys.executable, "-m", "mrikit", "batch", "--quiet", "--executor", "slurm", "--retries", "4", "--group", "2"]
-    line += ["--resources", "mem_mb=200", "--keep-going", "--out", "out", *scans, "--", "rss", "{in}", "{out}.npy"]
+    line += ["--resources", "mem_mb=200", "--out", "out", *scans, "--", "rss", "{in}", "{out}.npy"]
     with (tmp_path / "errors").open("w") as errors:
         batch = subprocess.Popen(line, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
     rng, killed, first_seen, drained = random.Random(7), 0, {}, False

@@ -17,9 +17,9 @@ from mrikit.cli.batch.engine import How
 from mrikit.cli.batch.plan import Item
 from mrikit.cli.batch.records import FOLDER, Records
 from mrikit.cli.console import Progress
-from mrikit.cli.files import check_inputs
+from mrikit.cli.files import check_inputs, on_disk
 from mrikit.cli.run import Run
-from mrikit.errors import BatchError, CannotCreateError, TemporaryError
+from mrikit.errors import BatchError, CannotCreateError, MissingInputError, TemporaryError
 from mrikit.io.atomic import write_whole
 from mrikit.io.guard import first_line
 
@@ -29,7 +29,8 @@ REPORT = "batch.jsonl"
 
 def batch(run: Run, items: Sequence[Item], folder: Path, how: How, *, dry_run: bool, force: bool) -> None:
     """Run the items that are not finished, report on all. Raises BatchError where some are not finished then."""
-    check_inputs([item.scan for item in items])
+    unreadable = _unreadable(items) if how.keep_going else {}
+    check_inputs([item.scan for item in items if item.key not in unreadable])
     records = Records(folder / FOLDER)
     if dry_run:
         standing = ["to do" if force else _standing(item, records) for item in items]
@@ -44,7 +45,7 @@ def batch(run: Run, items: Sequence[Item], folder: Path, how: How, *, dry_run: b
         if force:
             for item in items:
                 records.forget(item)
-        left = [item for item in items if not records.settle(item)]
+        left = [item for item in items if item.key not in unreadable and not records.settle(item)]
         foreign = None if force else next(filter(None, map(records.foreign, left)), None)
         if foreign:
             raise CannotCreateError(
@@ -56,10 +57,15 @@ def batch(run: Run, items: Sequence[Item], folder: Path, how: How, *, dry_run: b
             with run.progress(len(left), "batch") as bar:
                 error = engine.work(records.folder, how, gpus, lambda ended: _show(bar, ended))
         keys = {item.key for item in left}
-        rows = [_row(item, records, this, was_left=item.key in keys) for item in items]
+        rows = [
+            _failed(item, unreadable[item.key])
+            if item.key in unreadable
+            else _row(item, records, this, was_left=item.key in keys)
+            for item in items
+        ]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         write_whole(folder / REPORT, text.encode())
-    run.result(_table(rows), items=rows)
+    run.result("" if run.settings.quiet else _table(rows), items=rows)
     bad = [row for row in rows if row["outcome"] not in ("done", "finished before")]
     if bad and all(row["outcome"] == "not run" for row in bad) and error:
         raise TemporaryError(f"the jobs could not be run: {error}", hint=f"all of it in {records.folder}/snakemake.log")
@@ -69,6 +75,18 @@ def batch(run: Run, items: Sequence[Item], folder: Path, how: How, *, dry_run: b
             f"{len(bad)} of {len(rows)} scans are not done: {bad[0]['input']}: {why}",
             hint=f"{folder / REPORT} has them all; run it again to do what is left",
         )
+
+
+def _unreadable(items: Sequence[Item]) -> dict[str, str]:
+    """Why scans that are there cannot be opened, by key of their items; but not where it is so with all of them."""
+    found = {}
+    for item in items:
+        try:
+            check_inputs([item.scan])
+        except MissingInputError as error:
+            if on_disk(item.scan).exists():
+                found[item.key] = str(error)
+    return found if len(found) < len(items) else {}
 
 
 @contextmanager
@@ -120,6 +138,12 @@ def _row(item: Item, records: Records, run: str, *, was_left: bool) -> dict[str,
         outcome, error = "not run", None
     facts = {key: record.get(key) for key in ("seconds", "peak_mib")} if outcome != "not run" else {}
     return {"input": item.scan, "outcome": outcome, **facts, "error": error, "outputs": list(item.outputs)}
+
+
+def _failed(item: Item, error: str) -> dict[str, Any]:
+    """The row of an item that was not even begun."""
+    facts = {"seconds": None, "peak_mib": None, "error": error, "outputs": list(item.outputs)}
+    return {"input": item.scan, "outcome": "failed", **facts}
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:

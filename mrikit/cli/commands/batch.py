@@ -15,7 +15,7 @@ from mrikit.cli.runner import Run, command
     examples=[
         ("mrikit batch --out images scans/*.h5 -- flat-recon --accel 8 {in} {out}.nii", "every scan of a folder"),
         (
-            "mrikit batch --jobs 4 --group 8 --keep-going --out rss scans/*.h5 -- rss {in} {out}.nii",
+            "mrikit batch --jobs 4 --group 8 --out rss scans/*.h5 -- rss {in} {out}.nii",
             "small scans: eight a process, four processes",
         ),
         (
@@ -45,7 +45,10 @@ def batch(
         str, typer.Option(metavar="NAME", help="Where jobs run: local, or a plugin of Snakemake's: slurm, kubernetes.")
     ] = "local",
     retries: Annotated[int, typer.Option(help="Attempts more for a job that failed.", min=0)] = 0,
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on with the others where one failed.")] = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option("--keep-going/--fail-fast", help="Go on with the others where a scan failed, or begin no more."),
+    ] = True,
     resources: params.Resources = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be run.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Do finished scans, too, and replace what is there.")] = False,

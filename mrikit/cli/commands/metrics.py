@@ -40,7 +40,7 @@ def metrics(
     |a - b|^2 / |a|^2, and NRMSE its root. A trajectory of flat-recon is compared state by state; --plot draws it, with
     images as levels.
     """
-    from mrikit.cli.checks import check_one_shape
+    from mrikit.cli.checks import check_one_shape, other_units
     from mrikit.evaluate.metrics import compare, fit_scales, table, to_json
 
     # All that scores are relative to is known only at the end of the reference.
@@ -55,8 +55,8 @@ def metrics(
     reports = dict(zip(outs, scores, strict=True))
     for name, report in reports.items():
         nmse = (report[-1] if isinstance(report, list) else report).volume.nmse
-        if nmse > 0.5:  # next to nothing of the reference is in it: zero-filled heads of R = 20 have 0.2
-            run.warn(f"{name}: NMSE is {nmse:.3g}: are its units those of {ref}? --scale fits them")
+        if warning := other_units(name, ref, nmse):
+            run.warn(warning)
     if plot:
         from mrikit.evaluate import figures
 

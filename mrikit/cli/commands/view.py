@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,11 +11,14 @@ from mrikit.cli import params
 from mrikit.cli.runner import Run, command
 from mrikit.errors import UsageError
 
+MOST_COLUMNS = 12  # of coils that are shown side by side, a row a slice
+
 
 @command(
     examples=[
         ("mrikit view out.nii out.png", "every slice, magnitude"),
         ("mrikit view --against reference.nii zero_filled.nii out.nii out.png", "side by side, with the error"),
+        ("mrikit view --part phase maps.npy maps.png", "what a receiver coil does to the phase"),
         ("mrikit mvue scan.h5 maps.npy - | mrikit view - slice.png", "the end of a pipe"),
     ]
 )
@@ -26,33 +29,68 @@ def view(
     slices: params.Slices = None,
     against: Annotated[str | None, params.input_option("--against", "Reference to compare with.")] = None,
     window: params.Window = None,
+    part: Annotated[
+        Literal["mag", "phase", "real", "imag"] | None,
+        typer.Option(
+            metavar="PART",
+            help="mag, phase, real or imag; magnitudes of complex values by default, real ones as they are.",
+            show_default=False,
+        ),
+    ] = None,
+    scale: Annotated[
+        bool, typer.Option("--scale", help="Multiply every IN by what fits it to the reference best, first.")
+    ] = False,
     title: Annotated[str | None, typer.Option(help="Title; the file's name by default.", show_default=False)] = None,
 ) -> None:
     """Show a volume as a picture: slices in a grid, one grey scale, a colour bar.
 
-    Images, maps, k-space (logarithmic) and masks can be shown. With --against every IN stands beside the reference
-    with its PSNR and SSIM, and the error of the last one at the end.
+    Images, maps, k-space (logarithmic) and masks can be shown, coils side by side. With --against the magnitude of
+    every IN stands beside that of the reference with its PSNR and SSIM, and the error of the last one at the end.
     """
+    import numpy as np
+
     from mrikit.axes import parse_slices
+    from mrikit.cli.checks import check_one_shape, other_units
     from mrikit.evaluate import figures
+    from mrikit.evaluate.metrics import fit_scales, metrics
 
     if against is None and len(images) > 1:
         raise UsageError("several volumes are shown beside a reference", hint="--against REFERENCE")
-    readers = [run.open(name) for name in images]
+    if against is None and scale:
+        raise UsageError("--scale fits images to a reference", hint="--against REFERENCE")
+    if against is not None and part not in (None, "mag"):
+        raise UsageError(f"--part {part}: --against compares magnitudes")
+    readers = [run.open(name, "image" if against else None) for name in images]
     volumes = [run.read(reader) for reader in readers]
     first = readers[0].header
     chosen = parse_slices(slices, first.n_slices, readers[0].name)
     if against is not None:
-        panels = [figures.displayable(v, reader.header.kind) for v, reader in zip(volumes, readers, strict=True)]
-        reference = figures.displayable(run.read(against, "image"), "image")
+        beside = run.open(against, "image")
+        for reader in readers:
+            check_one_shape(beside, reader)
+        reference, *panels = [figures.displayable(v, "image", "mag") for v in (run.read(beside), *volumes)]
+        if scale:
+            _, factors = fit_scales(zip(reference, *panels, strict=True))
+            panels = [panel * np.float32(factor) for panel, factor in zip(panels, factors, strict=True)]
+        for name, panel in zip(images, panels, strict=True):
+            if warning := other_units(name, against, metrics(reference[chosen], panel[chosen]).volume.nmse):
+                run.warn(warning)
         names = [figures.caption(name) for name in images]
         names = names if len(set(names)) == len(names) else images  # a/out.nii beside b/out.nii
         figure = figures.comparison(reference, dict(zip(names, panels, strict=True)), chosen, window)
     else:
         volume = volumes[0][chosen] if first.sliced else volumes[0]
         names = figures.labels(first.axes[:-2], volume.shape[:-2], chosen if first.n_slices > 1 else ())
+        beside_each_other = first.shape[-3] if len(first.axes) > 3 and first.shape[-3] <= MOST_COLUMNS else None
+        logarithmic = first.kind == "kspace" and part in (None, "mag")
         figure = figures.montage(
-            figures.displayable(volume, first.kind), names, title or figures.caption(images[0]), window
+            figures.displayable(volume, first.kind, part),
+            names,
+            title or figures.caption(images[0]),
+            window,
+            columns=beside_each_other,
+            phase=part == "phase",
+            unit="radians" if part == "phase" else figures.LOGARITHMIC if logarithmic else "",
         )
     figures.save(figure, Path(png))
     run.note(outputs=[{"file": png, "kind": "picture"}], shown=chosen)
