@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mrikit.errors import TemporaryError, UsageError
+from mrikit.errors import DataError, TemporaryError, UsageError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 KEPT_BYTES = 256 * 2**20
@@ -31,7 +31,11 @@ def namespace(*arrays: Array) -> Any:
         return np  # from 2.0 on NumPy is one itself, and 70 ms faster to import than a wrapped one
     import array_api_compat
 
-    return array_api_compat.array_namespace(*arrays)
+    try:
+        return array_api_compat.array_namespace(*arrays)
+    except TypeError as error:
+        found = ", ".join(dict.fromkeys(f"{type(array).__module__}.{type(array).__name__}" for array in arrays))
+        raise DataError(f"arrays of one kind are expected, found {found}") from error
 
 
 def resolve_device(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mrikit
-from mrikit.errors import DataError
+from mrikit.errors import DataError, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -162,3 +162,17 @@ def test_defaults_are_those_of_the_commands() -> None:
                 assert option.default in (own[key], str(own[key])) or tuple(option.default) == own[key], (name, key)
                 compared += 1
     assert compared > 15
+
+
+def test_what_is_no_array_or_of_two_kinds_is_said_in_a_line() -> None:
+    import torch
+
+    kspace = mrikit.phantom(48, coils=4)[0]
+    for wrong in ("scan.h5", [kspace]):
+        with pytest.raises(DataError, match=r"k-space must be an array, found (str|list)"):
+            mrikit.espirit(wrong)
+    with pytest.raises(DataError, match=r"arrays of one kind are expected, found torch.Tensor, numpy.ndarray"):
+        mrikit.mvue(torch.from_numpy(kspace), kspace)
+    with pytest.raises(UsageError, match="--calib '24': expected a number, two, or auto"):
+        mrikit.espirit(kspace, calib="24")
+    assert (mrikit.mask(48, 4) == mrikit.mask((48, 48), 4)).all()

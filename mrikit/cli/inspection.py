@@ -11,7 +11,7 @@ import numpy as np
 from mrikit import axes
 from mrikit.io import Reader
 from mrikit.io.formats import describe
-from mrikit.physics.sampling import acceleration, acquired_plane, calibration_extent, sampling
+from mrikit.physics.sampling import acceleration, acquired_plane, calibration_extent, lines_of, sampling
 
 
 def inspect(reader: Reader, slices: Iterable[np.ndarray]) -> dict[str, Any]:
@@ -49,13 +49,16 @@ def _sampling(masks: list[np.ndarray], calibration: tuple[int, int] | None) -> d
     calibration: (y, x) of k-space; None for a mask, which then tells itself.
     """
     mask = masks[0]
-    lines = mask.ndim == 1
     if calibration is None:
-        calibration = calibration_extent(mask, 1 if lines else None)
+        calibration = calibration_extent(mask, 1 if mask.ndim == 1 else None)
+    counted, along = lines_of(mask), None
+    if counted.ndim == 1:
+        along = "x" if np.array_equal(counted, mask if mask.ndim == 1 else mask.any(axis=0)) else "y"
     return {
-        "pattern": "full" if mask.all() else "lines" if lines else "points",
-        "sampled": int(np.count_nonzero(mask)),
-        "of": int(mask.size),
+        "pattern": "full" if mask.all() else "lines" if along else "points",
+        "along": along,
+        "sampled": int(np.count_nonzero(counted)),
+        "of": int(counted.size),
         "accel": acceleration(mask) if mask.any() else None,
         "calibration_yx": calibration,
         "same_in_all_slices": all(np.array_equal(mask, other) for other in masks[1:]),
@@ -94,7 +97,7 @@ def _affine_rows(affine: Any) -> list[tuple[str, str]]:
 
 
 def _sampling_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    unit = {"lines": "lines along x", "points": "points", "full": "positions"}[facts["pattern"]]
+    unit = {"lines": f"lines along {facts['along']}", "points": "points", "full": "positions"}[facts["pattern"]]
     accel = "nothing" if facts["accel"] is None else f"acceleration {facts['accel']:.2f}"
     y, x = facts["calibration_yx"]
     rows = [

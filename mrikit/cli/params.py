@@ -50,6 +50,8 @@ Output = Annotated[
     str,
     output_file("OUT", "Where the result goes, the suffix says how: .npy .h5 .nii .nii.gz .cfl; - pipes it on."),
 ]
+KspaceOutput = Annotated[str, output_file("OUT", "Where the k-space goes: .npy .h5 .cfl; - pipes it on.")]
+MaskOutput = Annotated[str, output_file("OUT", "Where the mask goes: .npy .h5 .cfl; - pipes it on.")]
 MapsOutput = Annotated[str, output_file("MAPS", "Where the coil maps go: .npy .h5 .cfl; - pipes them on.")]
 AccelOption = Annotated[
     float | None,
@@ -86,7 +88,7 @@ Calib = Annotated[
     typer.Option(
         "--calib",
         metavar="N|Y,X|auto",
-        help="Calibration region; auto finds the fully sampled centre.",
+        help="Calibration region, as far as it is fully sampled; auto finds it.",
         click_type=Pair(int, auto=True),
     ),
 ]
@@ -150,7 +152,9 @@ AccelRange = Annotated[
         click_type=Pair(float, rising=True),
     ),
 ]
-Slices = Annotated[str | None, typer.Option("--slices", help="Which slices: 3, 0,4,8 or 2:10:2.", show_default=False)]
+Slices = Annotated[
+    str | None, typer.Option("--slices", help="Which slices, in their order: 3, 0,4,8 or 2:10:2.", show_default=False)
+]
 LineAxis = Annotated[
     Literal["x", "y"],
     typer.Option("--axis", metavar="x|y", help="Axis along which lines are chosen; poisson and radial choose none."),

@@ -34,6 +34,8 @@ def against_acceleration(rows: Sequence[Row]) -> Figure:
                 at = {c.accel: of[name] for c, of in found.items() if c.mask == mask and name in of}
                 _line(panel, i, len(names), at, score, name)
             panel.set_xscale("log", base=2)
+            if len(accels) == 1:  # one place, and not as wide as the panel
+                panel.set_xlim(accels[0] / 2, accels[0] * 2)
             panel.set_xticks(accels, [f"{accel:g}" for accel in accels])
             panel.minorticks_off()
             panel.grid(alpha=0.3)

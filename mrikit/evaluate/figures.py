@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
+    from mrikit.io import Header
+
 PANEL = 2.6  # inches
 MAX_PANELS = 64
+MOST_COLUMNS = 12
 #: Okabe and Ito's colours, which the colour-blind tell apart, on white; markers tell them apart in grey too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = "osD^vPX"
@@ -66,6 +69,30 @@ def labels(axes: Sequence[str], shape: Sequence[int], slices: Sequence[int]) -> 
     shown = [slices if axis == "slice" else range(n) if n > 1 else () for axis, n in zip(axes, shape, strict=True)]
     places = ([f"{axis} {i}" for i in numbers] or [""] for axis, numbers in zip(axes, shown, strict=True))
     return [", ".join(filter(None, place)) for place in itertools.product(*places)]
+
+
+def volume(
+    array: np.ndarray,
+    header: Header,
+    slices: Sequence[int],
+    *,
+    title: str,
+    window: tuple[float, float] | None = None,
+    part: str | None = None,
+) -> Figure:
+    """Slices of a volume, as `displayable` shows them: up to 12 coils, sets or samples of a slice in a row."""
+    chosen = array[list(slices)] if header.sliced else array
+    names = labels(header.axes[:-2], chosen.shape[:-2], slices if header.n_slices > 1 else ())
+    logarithmic = header.kind == "kspace" and part in (None, "mag")
+    return montage(
+        displayable(chosen, header.kind, part),
+        names,
+        title,
+        window,
+        columns=chosen.shape[-3] if chosen.ndim > 3 and chosen.shape[-3] <= MOST_COLUMNS else None,
+        phase=part == "phase",
+        unit="radians" if part == "phase" else LOGARITHMIC if logarithmic else "",
+    )
 
 
 def montage(

@@ -107,6 +107,12 @@ def _read_hdr(name: str, hdr: Path) -> tuple[dict[str, Any], tuple[int, ...]]:
 
 def _lengths(name: str, dims: tuple[int, ...]) -> tuple[dict[str, int], int]:
     """Length of every axis, and which of BART's dimensions holds the slices."""
+    if dims[0] == 1 and dims[1] > 1 and dims[PHS2] > 1:
+        plane = name.removesuffix(".cfl")
+        raise DataError(
+            f"{name}: BART dimension 0 has length 1, expected a readout: its plane is along dimensions 1 and 2",
+            hint=f"bart transpose 0 2 {plane} {plane}_plane",
+        )
     slice_dim = PHS2 if dims[PHS2] > 1 and dims[NUMBER["slice"]] == 1 else NUMBER["slice"]
     numbers = NUMBER | {"slice": slice_dim}
     for number, n in enumerate(dims):

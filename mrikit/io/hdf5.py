@@ -157,7 +157,9 @@ def _datasets(file: Any) -> dict[str, str]:
         if not isinstance(file.get(key, getlink=True), h5py.HardLink):
             found[key] = "link"
         elif isinstance(file[key], h5py.Dataset):
-            found[key] = f"{describe(file[key].shape or ())} {file[key].dtype}"
+            data = file[key]
+            is_text = h5py.check_string_dtype(data.dtype) is not None and data.shape == ()
+            found[key] = "text" if is_text else f"{describe(data.shape or ())} {data.dtype}"
     return found
 
 

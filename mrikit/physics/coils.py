@@ -72,6 +72,10 @@ def mvue(kspace: Array, maps: Array, *, chunk: int | None = None) -> Array:
 
 def require_kspace(kspace: Array, name: str = "k-space") -> None:
     """Raise DataError unless `kspace`, or maps of that `name`, is `(..., coil, y, x)`, complex, and of sane numbers."""
+    if not hasattr(kspace, "ndim"):
+        raise DataError(
+            f"{name} must be an array, found {type(kspace).__name__}", hint="mrikit.io.open_reader reads files"
+        )
     if kspace.ndim < 3:
         raise DataError(
             f"{name}: {describe(kspace.shape)}, expected (..., coil, y, x)", hint="of one coil, array[..., None, :, :]"

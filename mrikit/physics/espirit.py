@@ -162,6 +162,8 @@ def calibration_region(
             size[axis] = min(extent[axis], max(size[axis], math.ceil(CALIB**2 / max(1, size[1 - axis]))))
     else:
         asked = (calib, calib) if isinstance(calib, int) else calib
+        if isinstance(asked, str):
+            raise UsageError(f"--calib {asked!r}: expected a number, two, or auto")
         size = [min(int(n), full) for n, full in zip(asked, extent, strict=True)]
     if min(size) < kernel + 2:
         raise DataError(

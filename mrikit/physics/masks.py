@@ -25,7 +25,7 @@ GOLDEN_ANGLE = math.pi * (math.sqrt(5) - 1) / 2
 
 
 def mask(
-    shape: Sequence[int],
+    shape: int | Sequence[int],
     accel: float,
     *,
     kind: str = "random",
@@ -33,12 +33,12 @@ def mask(
     axis: str = "x",
     seed: int = 0,
 ) -> np.ndarray:
-    """Boolean sampling mask of a matrix `shape` = (y, x) that keeps 1 / `accel` of it, ACS included.
+    """Boolean sampling mask of a matrix `shape` = (y, x), or one number for both, that keeps 1 / `accel` of it.
 
     `random`, `equispaced` and `gaussian` choose round(N / accel) lines, exactly, along `axis`. The mask
     is (x,) for lines along x and a full (y, x) for lines along y, because a bare (y,) would be read as x.
     `poisson` (variable-density Poisson disc) and `radial` (pixels nearest to golden-angle spokes) return
-    (y, x) with round(y x / accel) samples, exactly, and have no use for `axis`. `acs` is the number of
+    (y, x) with round(y x / accel) samples, exactly, and have no use for `axis`. `acs`, within these, is the number of
     centre lines, for 2-D kinds the edge of the centre block; "auto" is `acs_lines`, for 2-D kinds cut
     to the budget as a block. The same seed gives the same mask.
 
@@ -267,7 +267,8 @@ def _radial(acs: np.ndarray, n_samples: int, rng: np.random.Generator) -> np.nda
 # --- checks -----------------------------------------------------------------------------------------------
 
 
-def _checked_shape(shape: Sequence[int]) -> tuple[int, int]:
+def _checked_shape(shape: int | Sequence[int]) -> tuple[int, int]:
+    shape = (shape, shape) if isinstance(shape, (int, np.integer)) else shape
     if len(shape) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in shape):
         raise UsageError(f"a mask's matrix is two positive numbers, y and x, not {tuple(shape)}")
     return int(shape[0]), int(shape[1])

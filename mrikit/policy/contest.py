@@ -27,7 +27,7 @@ from mrikit.policy.rivals.loupe import Loupe
 from mrikit.policy.subject import Lesson, PictureSubject, ScanSubject, Subject
 from mrikit.policy.task import Item, Policy
 from mrikit.score.reconstruct import DEFAULT_MODEL, Plan, load_prior
-from mrikit.train.collect import files_at, opened
+from mrikit.train.collect import as_paths, files_at, opened
 from mrikit.train.loop import Recipe
 from mrikit.train.run import Watcher
 
@@ -175,13 +175,13 @@ def subjects(
 
 
 def policy_compare(
-    files: Sequence[Path],
-    folder: Path,
+    files: Path | str | Sequence[Path | str],
+    folder: Path | str,
     *,
     policy: str | None = None,
     accels: Sequence[float] | None = None,
     rates: Sequence[float] | None = None,
-    train: Sequence[Path] = (),
+    train: Path | str | Sequence[Path | str] = (),
     coils: int | None = None,
     contest: Contest | None = None,
 ) -> dict[str, Any]:
@@ -195,6 +195,7 @@ def policy_compare(
     compared on such data.
     """
     how = contest or Contest()
+    files, train, folder = as_paths(files), as_paths(train), Path(folder)
     if folder.exists() and not how.resume:
         raise CannotCreateError(f"{folder}: exists already", hint="--resume goes on with it, or give another folder")
     pictures = policy is not None and isinstance(load_policy(policy).task, ImageTask)

@@ -18,7 +18,7 @@ from mrikit.policy.objective import Objective
 from mrikit.policy.rivals.fixed import any_density, random
 from mrikit.policy.scans import HeldBack, SliceStream
 from mrikit.policy.task import Policy
-from mrikit.train.collect import Say, collect_together, files_at, read
+from mrikit.train.collect import Say, as_paths, collect_together, files_at, read
 from mrikit.train.pictures import gallery
 from mrikit.train.presets import Preset
 from mrikit.train.run import Watcher
@@ -184,7 +184,7 @@ PICTURES = {
 
 def subject(
     kind: str,
-    files: Sequence[Path],
+    files: Path | str | Sequence[Path | str],
     *,
     accels: Sequence[float] | None = None,
     rates: tuple[float, float] | None = None,
@@ -203,6 +203,7 @@ def subject(
 
     Raises UsageError for what is not of that kind, and what `preset` raises.
     """
+    files = as_paths(files)
     scans = {"--accel": accels, "--coils": coils, "--config": network, "--strict": strict or None}
     pictures = {"--rate": rates, "--whole": whole or None}
     for option, value in (pictures if kind == "mri" else scans).items():

@@ -16,7 +16,7 @@ from mrikit.score.patches import Patches, Stream
 from mrikit.score.presets import preset
 from mrikit.score.validation import Validation
 from mrikit.train import distributed
-from mrikit.train.collect import collect_together
+from mrikit.train.collect import as_paths, collect_together
 from mrikit.train.loop import Recipe
 from mrikit.train.presets import Preset
 from mrikit.train.run import Job, n_parameters
@@ -26,7 +26,7 @@ DEFAULT_PRESET = "small"
 
 
 def score_train(
-    files: Sequence[Path | str],
+    files: Path | str | Sequence[Path | str],
     job: Job,
     *,
     recipe: Recipe,
@@ -35,7 +35,7 @@ def score_train(
     simulated: float = 0.5,
     crop: int = 96,
     per_image: int = 4,
-    validate: Sequence[Path | str] = (),
+    validate: Path | str | Sequence[Path | str] = (),
     strict: bool = False,
 ) -> Network:
     """Train on the images that `collect` finds in `files` and on simulated anatomy; write the job's weights and card.
@@ -50,7 +50,7 @@ def score_train(
     Raises CannotCreateError where there is a run or a card already, UsageError for a crop too small for a network,
     TemporaryError when asked to stop.
     """
-    files, validate = [Path(f) for f in files], [Path(f) for f in validate]
+    files, validate = as_paths(files), as_paths(validate)
     chosen = network or preset(DEFAULT_PRESET)
     if crop < 32 or crop % 2:
         raise UsageError(f"--crop {crop}: expected an even number from 32 up")

@@ -112,6 +112,11 @@ def shared(images: list[Volume], scans: list[KspaceFile], simulated: float, as_m
     return Data(Images(volumes, weights, simulated / (1 - measured)), Scans(scans, measured) if scans else None)
 
 
+def as_paths(files: Path | str | Iterable[Path | str]) -> list[Path]:
+    """`files`, one or several, as paths."""
+    return [Path(files)] if isinstance(files, (str, Path)) else [Path(file) for file in files]
+
+
 def fingerprint(file: Path) -> tuple[int, int]:
     """How many bytes a file has, and a checksum of 64 KiB in its middle: other data under its name have others."""
     size = file.stat().st_size

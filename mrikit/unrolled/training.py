@@ -13,7 +13,7 @@ import torch
 from mrikit import weights
 from mrikit.errors import UsageError
 from mrikit.train import distributed
-from mrikit.train.collect import collect_together
+from mrikit.train.collect import as_paths, collect_together
 from mrikit.train.data import Images
 from mrikit.train.loop import Recipe, hold
 from mrikit.train.presets import Preset
@@ -29,7 +29,7 @@ WHOLE = 2**20  # a crop of more rows than any matrix has
 
 
 def unroll_train(
-    files: Sequence[Path | str],
+    files: Path | str | Sequence[Path | str],
     job: Job,
     *,
     recipe: Recipe,
@@ -44,7 +44,7 @@ def unroll_train(
     mask_kinds: Sequence[str] = KINDS,
     crop: int = 64,
     per_scan: int = 2,
-    validate: Sequence[Path | str] = (),
+    validate: Path | str | Sequence[Path | str] = (),
     strict: bool = False,
 ) -> Network:
     """Train on what `collect` finds in `files` and on simulated anatomy; write the job's weights and card.
@@ -61,7 +61,7 @@ def unroll_train(
     acceleration or a kind of mask that cannot be is given, TemporaryError when asked to stop, ResultError where the
     training diverges.
     """
-    files, validate = [Path(f) for f in files], [Path(f) for f in validate]
+    files, validate = as_paths(files), as_paths(validate)
     chosen = network or choose(init=init)
     align = align or ("state" if chosen.architecture == "flat" else "none")
     if align not in ALIGNMENTS:

@@ -11,7 +11,8 @@ from running import Mrikit, Shell
 from scans import PLACED, read, save
 
 from mrikit.io import Header, open_reader, open_writer
-from mrikit.physics.sampling import centre
+from mrikit.physics.masks import mask
+from mrikit.physics.sampling import centre, undersample
 
 
 def test_info_tells_shape_sampling_and_history(mrikit: Mrikit, kspace: np.ndarray, tmp_path: Path) -> None:
@@ -118,6 +119,17 @@ def test_info_of_a_mask_counts_its_samples(mrikit: Mrikit, tmp_path: Path) -> No
 
     assert "16 of 64 points, acceleration 4.00" in text
     assert "4 y x 4 x, fully sampled at the centre" in text
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_info_of_an_asymmetric_echo_counts_lines(mrikit: Mrikit, tmp_path: Path, axis: str) -> None:
+    kspace = np.ones((1, 2, 96, 96), np.complex64)
+    kspace[..., :24, :] = 0
+    kspace = undersample(kspace, mask(96, 4))
+    save(tmp_path / "echo.npy", kspace if axis == "x" else kspace.swapaxes(-1, -2).copy(), "kspace")
+    facts = mrikit("info", "--json", "echo.npy").json["sampling"]
+    assert (facts["pattern"], facts["along"], facts["accel"]) == ("lines", axis, 4.0)
+    assert f"24 of 96 lines along {axis}, acceleration 4.00" in mrikit("info", "echo.npy").text
 
 
 @pytest.mark.parametrize("name", ["copy.npy", "copy.h5", "copy.cfl"])

@@ -98,6 +98,8 @@ def test_masks_have_the_axes_they_use(tmp_path, dims, axes):
         ((5, 7, 3, *[1] * 10, 3), None, "BART dimension 2 has length 3"),
         ((5, 7, 1, 4, 2), "kspace", "2 set .* which cannot be kspace"),
         ((5, 7, 1, 4), "image", "4 coil .* which cannot be image"),
+        ((1, 7, 3, 4), "kspace", "BART dimension 0 has length 1, .* dimensions 1 and 2"),
+        ((1, 7, 3), "mask", "BART dimension 0 has length 1"),
         ((5, 7, 3, 4), "kspace", "its k-space is of a volume, with 3 encodes along dimension 2"),
     ],
 )

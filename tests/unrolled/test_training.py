@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from mrikit.errors import DataError, UsageError
+from mrikit.errors import DataError, MissingInputError, UsageError
 from mrikit.evaluate.metrics import metrics
 from mrikit.physics.anatomy import anatomy
 from mrikit.physics.espirit import espirit
@@ -210,3 +210,9 @@ def test_what_is_read_is_not_written_over(tmp_path):
 def test_what_cannot_be_held_is_refused_before_scans_are_read(tmp_path):
     with pytest.raises(UsageError, match="hold lambda: this network has no such parameter"):
         unroll_train([tmp_path / "missing.h5"], Job(tmp_path / "own.safetensors"), recipe=Recipe(1, hold=("lambda",)))
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_file_need_not_be_a_list(tmp_path, kind):
+    with pytest.raises(MissingInputError, match=r"missing\.npy: no such file"):
+        unroll_train(kind(tmp_path / "missing.npy"), Job(tmp_path / "own.safetensors"), recipe=Recipe(1))

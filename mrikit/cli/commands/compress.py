@@ -18,7 +18,7 @@ from mrikit.cli.runner import Run, command
 def compress(
     run: Run,
     in_: params.Kspace,
-    out: params.Output,
+    out: params.KspaceOutput,
     coils: Annotated[
         int | None,
         typer.Option(help="Virtual coils to keep; 8, or all where there are fewer.", min=1, show_default=False),

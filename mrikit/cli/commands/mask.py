@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 def mask(
     run: Run,
-    out: params.Output,
+    out: params.MaskOutput,
     accel: Annotated[float, typer.Option(help="Acceleration: matrix / samples, the centre included.", min=1)],
     like: Annotated[str | None, params.input_option("--like", "A scan to take the matrix from.")] = None,
     shape: params.Shape = None,

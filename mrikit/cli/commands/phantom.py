@@ -22,7 +22,7 @@ from mrikit.cli.runner import Run, command
 )
 def phantom(
     run: Run,
-    out: params.Output,
+    out: params.KspaceOutput,
     coils: Annotated[int, typer.Option(help="Receiver coils.", min=1, max=128)] = 8,
     matrix: params.Matrix = (256, 256),
     slices: Annotated[int, typer.Option(help="Slices, 5 mm apart.", min=1)] = 1,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         ("mrikit mask --like scan.h5 --accel 4 - | mrikit undersample scan.h5 - under.h5", "4-fold, random lines"),
     ]
 )
-def undersample(run: Run, in_: params.Kspace, mask: params.Mask, out: params.Output) -> None:
+def undersample(run: Run, in_: params.Kspace, mask: params.Mask, out: params.KspaceOutput) -> None:
     """Set the samples of k-space outside a mask to zero.
 
     An .h5 keeps a mask of all slices beside the k-space, as fastMRI's files do. What is reported is how much of the

@@ -11,8 +11,6 @@ from mrikit.cli import params
 from mrikit.cli.runner import Run, command
 from mrikit.errors import UsageError
 
-MOST_COLUMNS = 12  # of coils that are shown side by side, a row a slice
-
 
 @command(
     examples=[
@@ -79,18 +77,8 @@ def view(
         names = names if len(set(names)) == len(names) else images  # a/out.nii beside b/out.nii
         figure = figures.comparison(reference, dict(zip(names, panels, strict=True)), chosen, window)
     else:
-        volume = volumes[0][chosen] if first.sliced else volumes[0]
-        names = figures.labels(first.axes[:-2], volume.shape[:-2], chosen if first.n_slices > 1 else ())
-        beside_each_other = first.shape[-3] if len(first.axes) > 3 and first.shape[-3] <= MOST_COLUMNS else None
-        logarithmic = first.kind == "kspace" and part in (None, "mag")
-        figure = figures.montage(
-            figures.displayable(volume, first.kind, part),
-            names,
-            title or figures.caption(images[0]),
-            window,
-            columns=beside_each_other,
-            phase=part == "phase",
-            unit="radians" if part == "phase" else figures.LOGARITHMIC if logarithmic else "",
+        figure = figures.volume(
+            volumes[0], first, chosen, title=title or figures.caption(images[0]), window=window, part=part
         )
     figures.save(figure, Path(png))
     run.note(outputs=[{"file": png, "kind": "picture"}], shown=chosen)

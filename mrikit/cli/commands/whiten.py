@@ -19,7 +19,7 @@ from mrikit.cli.runner import Run, command
 def whiten(
     run: Run,
     in_: params.Kspace,
-    out: params.Output,
+    out: params.KspaceOutput,
     noise: Annotated[
         str | None, params.input_option("--noise", "Noise samples with axes (coil, sample), without signal.")
     ] = None,
