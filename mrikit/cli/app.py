@@ -195,6 +195,8 @@ def _no_such_command(name: str, known: list[str], ctx: click.Context) -> click.U
     error = click.UsageError(f"no {kind} {name!r}", ctx)
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     near += [other for other in known if name and other.startswith(name) and other not in near]
+    if (words := name.replace("-", " ", 1)) in table():  # policy-train, as its manual page is called
+        near = [words]
     error.hint = (f"did you mean {' or '.join(near)}? " if near else "") + f"{ctx.command_path} --help"  # type: ignore[attr-defined]
     return error
 

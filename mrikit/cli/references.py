@@ -330,7 +330,8 @@ def find(names: Sequence[str]) -> dict[str, str]:
     Raises UsageError for a name that asks for nothing.
     """
     found: dict[str, str] = {}
-    for name in names:
+    together = " ".join(names)  # `policy train` is one command
+    for name in [together] if any(together in words for words, _ in REFERENCES.values()) else names:
         hits = {k: bibtex for k, (words, bibtex) in REFERENCES.items() if name.lower() in (k, *words)}
         if not hits:
             raise UsageError(f"no reference for {name!r}", hint=f"known are {', '.join(REFERENCES)}, and commands")

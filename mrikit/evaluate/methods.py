@@ -181,9 +181,10 @@ def parse(names: Sequence[str]) -> list[Method]:
         family, given, model = text.partition("=")
         if family not in FAMILIES:
             near = difflib.get_close_matches(family, FAMILIES, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(near)}?" if near else None
             raise UsageError(
                 f"--methods: there is no method {family!r}: the methods are {', '.join(FAMILIES)}",
-                hint=f"did you mean {' or '.join(near)}?" if near else None,
+                hint=f"flat={model}, say, is FLAT with these weights" if given else hint,
             )
         default = FAMILIES[family].model
         if given and (default is None or not model):

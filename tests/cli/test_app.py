@@ -99,6 +99,7 @@ def test_version(mrikit: Mrikit) -> None:
     ("words", "hint"),
     [
         ("inof", "did you mean info?"),
+        ("policy-propose", "did you mean policy propose?"),
         ("conv", "did you mean convert or convdecoder?"),
         ("RSS", "rss"),
         ("xyzzy", "mrikit --help"),

@@ -119,3 +119,8 @@ def test_cite_of_the_unknown_is_a_usage_error(mrikit: Mrikit) -> None:
 def test_every_key_is_its_entry(mrikit: Mrikit) -> None:
     for key, (_, bibtex) in REFERENCES.items():
         assert re.match(rf"@\w+\{{{key},\n", bibtex)
+
+
+def test_cite_takes_a_command_of_two_words(mrikit: Mrikit) -> None:
+    assert mrikit("cite", "policy", "propose", "--json").json["references"].keys() == {"policy"}
+    assert mrikit("cite", "policy", "flat", "--json").json["references"].keys() > {"policy", "flat"}

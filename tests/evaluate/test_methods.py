@@ -39,6 +39,7 @@ def test_names_and_weights(tmp_path) -> None:
         (["flat", "flat"], "flat comes twice"),
         (["zf=own.safetensors"], "zf has no weights"),
         (["flat="], "no weights"),
+        (["own=own.safetensors"], "flat=own.safetensors, say, is FLAT with these weights"),
     ],
 )
 def test_names_that_cannot_be_meant(names, text) -> None:

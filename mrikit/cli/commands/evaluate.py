@@ -35,7 +35,7 @@ def evaluate(
         Any,
         typer.Option(
             metavar="NAME,...",
-            help="zf, l2, wavelet, tv, modl, varnet, flat, flat-adapt, langevin, convdecoder; NAME=FILE for weights.",
+            help="zf, l2, wavelet, tv, modl, varnet, flat, flat-adapt, langevin, convdecoder; flat=FILE: its weights.",
             click_type=types.Words(),
         ),
     ] = "zf,l2,wavelet,modl,varnet,flat",

@@ -30,8 +30,8 @@ def phantom(
         float, typer.Option(help="Noise std, as a share of the 99th percentile of the image.", min=0)
     ] = 0.01,
     anatomy: Annotated[
-        Literal["brain", "shepp-logan", "random"],
-        typer.Option(metavar="KIND", help="brain, shepp-logan or random."),
+        Literal["brain", "torso", "heart", "limb", "abstract", "shepp-logan", "random"],
+        typer.Option(metavar="KIND", help="brain, torso, heart, limb, abstract, shepp-logan or random."),
     ] = "brain",
 ) -> None:
     """Simulate a fully sampled multi-coil scan.
