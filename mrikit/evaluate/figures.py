@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
     from mrikit.io import Header
+
+# Where there is no home to keep its fonts in, matplotlib says so in two lines, which nobody here can do anything about.
+logging.getLogger("matplotlib").addHandler(logging.NullHandler())
 
 PANEL = 2.6  # inches
 MAX_PANELS = 64

@@ -345,3 +345,10 @@ def test_slices_that_are_missing_are_not_found_by_cropping(mrikit: Mrikit, tmp_p
     for words in (["metrics", "reference.nii", "one.npy"], ["view", "--against", "reference.nii", "one.npy", "o.png"]):
         result = mrikit(*words)
         assert (result.code, "convert --slices" in result.stderr, "--crop" in result.stderr) == (65, True, False)
+
+
+def test_a_home_that_cannot_be_written_to_is_not_worth_a_word(shell: Shell, tmp_path: Path) -> None:
+    homeless = "env -u MPLCONFIGDIR HOME=/proc/none XDG_CACHE_HOME=/proc/none XDG_CONFIG_HOME=/proc/none"
+    done = shell(f"{homeless} mrikit view b.npy out.png")
+    assert (done.code, done.stderr) == (0, "")
+    picture(tmp_path / "out.png")
