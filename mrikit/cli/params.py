@@ -102,7 +102,7 @@ Window = Annotated[
     typer.Option(
         "--window",
         metavar="LOW,HIGH",
-        help="Values shown as black and white; by default 0, or the opposite of signed values, and the 99.9 % quantile.",
+        help="Values shown as black and white; by default 0, or the opposite if signed, and the 99.9 % quantile.",
         click_type=Pair(float, single=False, rising=True),
         show_default=False,
     ),

@@ -37,6 +37,7 @@ class Report:
             require_complex(self.opened.header.dtype, self.opened.name, "a reference")
         self.accels: list[float] = []
         self.sigmas: list[float] = []
+        self.calibrated = True
         self.means: list[np.ndarray] = []
         self.stds: list[np.ndarray] = []
         self.truths: list[np.ndarray] = []
@@ -66,6 +67,7 @@ class Report:
         """Take in a finished slice."""
         self.accels.append(piece.accel)
         self.sigmas.append(self.plan.noise(piece.scan))
+        self.calibrated &= self.plan.calibrated(piece.scan)
         if self.folder is not None or truth is not None:
             self.means.append(moments.mean.astype(np.complex64))
             self.stds.append(moments.std.astype(np.float32))
@@ -78,7 +80,7 @@ class Report:
         calls = plan.calls * plan.n_samples
         facts: dict[str, Any] = {
             "requested_accel": accel, "achieved_accel": min(self.accels), "model": Path(self.model).name,
-            "sampler": plan.sampler, "calibrated": plan.calibrated, "samples": plan.n_samples,
+            "sampler": plan.sampler, "calibrated": self.calibrated, "samples": plan.n_samples,
             "levels": len(plan.levels), "network_calls_per_sample": plan.calls, "sigma_y": self.sigmas,
         }  # fmt: skip
         calibration = self._calibrate()
@@ -89,7 +91,7 @@ class Report:
 
             truth = np.stack(self.truths) if self.truths else None
             posterior(self.folder, np.stack(self.means), np.stack(self.stds), truth, facts)
-        uncalibrated = "" if plan.calibrated else ", uncalibrated"
+        uncalibrated = "" if self.calibrated else ", uncalibrated"
         run.note(
             f"R = {span(self.accels)}, {plan.sampler}{uncalibrated}, {plan.n_samples} samples of {plan.calls} "
             f"network calls ({calls} a slice), model {facts['model']}, {run.device}, {run.seconds:.1f} s",

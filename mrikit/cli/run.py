@@ -165,6 +165,15 @@ class Run:
         check_header(reader)
         return reader
 
+    def open_checked(self, source: str, kind: str | tuple[str, ...] | None = None) -> Reader:
+        """`open`, with every slice checked: for what takes so long that no flaw should wait for its turn."""
+        from mrikit.cli.checks import check_input
+
+        reader, again = self.open_twice(source, kind)
+        for i, one in enumerate(reader):
+            check_input(reader, i, one)
+        return again
+
     def open_if(self, source: str | None, kind: str | tuple[str, ...] | None = None) -> Reader | None:
         """`open` for an option: None where it is not given."""
         return None if source is None else self.open(source, kind)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -243,10 +243,20 @@ def _continued(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> dic
             changed = [] if was == value else [name]
         if changed:
             raise UsageError(
-                f"{folder}: was made with another {', '.join(changed)}",
+                f"{folder}: was made with another {', '.join(changed)}: {_difference(was, value, changed)}",
                 hint="go on with the same scans and options; --force begins anew",
             )
     return merged
+
+
+def _difference(was: Any, now: Any, changed: Sequence[str]) -> str:
+    """What was, and what is now, of the first thing that changed."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        was, now = was[changed[0]], now[changed[0]]
+    if isinstance(was, dict) and isinstance(now, dict):
+        key = next(key for key in {**was, **now} if was.get(key) != now.get(key))
+        return f"{key} {was.get(key)}, not {now.get(key)}"
+    return f"{was}, not {now}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

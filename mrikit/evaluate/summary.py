@@ -60,14 +60,15 @@ def table(rows: Sequence[Row]) -> str:
     lines = [f"{'PSNR in the object (dB), SSIM':32}" + "".join(f"{name[-14:]:>16}" for name in names)]
     fewer = False
     for condition, of in by_condition(rows).items():
-        n = max((len(each) for each in of.values()), default=0)
+        pieces = {method: {row.piece for row in each} for method, each in of.items()}
+        every = set().union(*pieces.values())
         cells = []
         for name in names:
             if name not in of:
                 cells.append("n/a ")
                 continue
-            star = "*" if len(of[name]) < n else " "
+            star = "*" if pieces[name] != every else " "
             fewer |= star == "*"
             cells.append(f"{mean(of[name], 'psnr_masked').value:.2f} {mean(of[name], 'ssim').value:.3f}{star}")
-        lines.append(f"{f'{condition}, n = {n}':32}" + "".join(f"{cell:>16}" for cell in cells))
+        lines.append(f"{f'{condition}, n = {len(every)}':32}" + "".join(f"{cell:>16}" for cell in cells))
     return "\n".join(lines + ["* of fewer slices"] * fewer)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from mrikit.train.run import Watcher
 NAMES = (
     "centre", "half", "random", "variable-density", "energy", "loupe", "dps", "adps", "greedy", "ads", "flow",
 )  # fmt: skip
+REPORT = "report.json"  # in the folder of a contest
 QUICK = ("centre", "half", "random", "variable-density", "energy", "loupe", "dps", "flow")
 OF_LINES = ("centre", "half", "variable-density", "ads")  # which know what a low frequency is, or what k-space
 STEADY = ("centre", "half", "energy", "loupe", "dps", "adps", "greedy")  # which draw nothing once they are trained
@@ -204,13 +206,43 @@ def policy_compare(
         coils = 1 if pictures else measured_coils(files)
     what, asked = ("rate", rates) if pictures else ("accel", accels)
     levels = dict.fromkeys(asked or (trained_for(policy, what) if policy else ACCELS))
+    models = {level: policy or suited(level, coils) for level in levels}
+    both = {level: subjects(load_policy(model), files, train, level, coils) for level, model in models.items()}
+    require_unseen(models.values(), files, train)
+    require_kept(folder / REPORT, what, levels, how.names or QUICK)
+    if "ads" in (how.names or ()):
+        load_prior(how.prior, how.device)  # what is wrong is found out before anything has learned
     found = []
-    for level in levels:
-        model = policy or suited(level, coils)
-        here, there = subjects(load_policy(model), files, train, level, coils)
-        how.watcher.say(f"{what} {level:g}, policy {Path(model).name}")
-        found.append({what: level, **how.hold(model, here, there, folder / f"{what}-{level:g}")})
+    for level, (here, there) in both.items():
+        how.watcher.say(f"{what} {level:g}, policy {Path(models[level]).name}")
+        found.append({what: level, **how.hold(models[level], here, there, folder / f"{what}-{level:g}")})
     return {"seeds": how.n_seeds, "levels": found}
+
+
+def require_kept(report: Path, what: str, levels: Iterable[float], names: Sequence[str]) -> None:
+    """Raise UsageError where a run before has left results in `report` that this one would not make again."""
+    if not report.exists():
+        return
+    before = json.loads(report.read_text())["levels"]
+    lost = [f"{what} {level[what]:g}" for level in before if level.get(what) not in levels]
+    lost += sorted({name for level in before for name in level["policies"]} - set(names))
+    if lost:
+        raise UsageError(
+            f"{report}: has {', '.join(lost)}, which would be lost", hint="ask for them too, or another --out"
+        )
+
+
+def require_unseen(models: Iterable[str], files: Sequence[Path], train: Sequence[Path]) -> None:
+    """Raise UsageError where something would be compared on what it has learned from."""
+    for path in train:
+        if any(path.resolve() == other.resolve() for other in files):
+            raise UsageError(f"{path}: rivals would learn from what is compared on", hint="--train takes other data")
+    for model in models:
+        if not train and weights.card(model)["training"].get("share_learned_from") == [0, 1]:
+            raise UsageError(
+                f"{model}: it has learned from all pictures of its data (--whole), the last tenth included",
+                hint="compare on other data, and give --train",
+            )
 
 
 def measured_coils(files: Sequence[Path]) -> int:

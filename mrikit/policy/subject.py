@@ -192,7 +192,7 @@ def subject(
     coils: Sequence[int] | None = None,
     network: str | None = None,
     batch: int | None = None,
-    simulated: float = 0.5,
+    simulated: float | None = None,
     whole: bool = False,
     loss: str = "l1",
     strict: bool = False,
@@ -205,6 +205,7 @@ def subject(
     """
     files = as_paths(files)
     scans = {"--accel": accels, "--coils": coils, "--config": network, "--strict": strict or None}
+    scans |= {"--simulated": simulated}
     pictures = {"--rate": rates, "--whole": whole or None}
     for option, value in (pictures if kind == "mri" else scans).items():
         if value is not None:
@@ -212,7 +213,15 @@ def subject(
     if kind == "mri":
         chosen = preset(network) if network else None
         return ScanSubject(
-            files, accels or (4.0,), matrix or 128, batch or 4, coils or (1,), simulated, chosen, loss, strict
+            files,
+            accels or (4.0,),
+            matrix or 128,
+            batch or 4,
+            coils or (1,),
+            0.5 if simulated is None else simulated,
+            chosen,
+            loss,
+            strict,
         )
     usual = PICTURES[kind]
     return PictureSubject(files, rates or usual.rates, matrix or usual.side, batch or 64, usual.classify, whole, loss)
@@ -235,6 +244,9 @@ def objective(
     usual = PICTURES.get(kind)
     if usual and target == "half":
         raise UsageError(f"--target half has no meaning for --task {kind}", hint="it is for the lines of a scan")
+    if losses == "flow" and (gate or more.get("straight_through")):
+        option = "--gate" if gate else "--straight-through"
+        raise UsageError(f"{option} has no meaning with --learn-by flow, which shows the task model no masks")
     if target == "softmax" and gamma is not None:
         raise UsageError("--gamma has no meaning for --target softmax")
     steepness, power = gate or (usual.gate if usual else (20.0, 2.0))

@@ -66,10 +66,10 @@ class Plan:
     def levels(self) -> list[float]:
         return self.how.levels(self.prior, self.steps)
 
-    @property
-    def calibrated(self) -> bool:
-        """Whether samples spread as the posterior does, if the prior is right."""
-        return self.how.calibrated is not None and len(self.levels) >= self.how.calibrated
+    def calibrated(self, scan: Scan) -> bool:
+        """Whether samples of `scan` are known to spread as the posterior does, if the prior is right."""
+        known = self.how.lines if scan.mask.ndim == 1 else self.how.plane
+        return known is not None and len(self.levels) >= known.n_levels and self.sigma(scan) >= known.sigma
 
     @property
     def calls(self) -> int:
@@ -79,6 +79,10 @@ class Plan:
     def noise(self, scan: Scan) -> float:
         """Std of a sample's noise, sqrt(mean |n|^2), in the units of the k-space that was measured."""
         return scan.sigma * scan.scale if self.sigma_y == "auto" else float(self.sigma_y)
+
+    def sigma(self, scan: Scan) -> float:
+        """Std of either part of that noise, in the units of `scan`."""
+        return self.noise(scan) / scan.scale / 2**0.5
 
     def batches(self, voxels: int, done: int = 0) -> list[range]:
         """Which samples go together after the first `done`, for images of so many voxels; none depends on it."""
@@ -94,10 +98,8 @@ def sample(
     Sample k of slice `number` depends on the seed and these numbers, not on batches. watch: called after every call of
     the network. Raises ResultError, naming the level, where a chain diverges.
     """
-    # The noise of a complex sample is spread over its two parts.
-    sigma = plan.noise(piece.scan) / piece.scan.scale / 2**0.5
     phase = piece.scan.phase  # in which a prior need not guess it
-    posterior = Posterior.of(piece.scan.turned(phase), sigma, plan.device)
+    posterior = Posterior.of(piece.scan.turned(phase), plan.sigma(piece.scan), plan.device)
     for batch in plan.batches(piece.n_voxels, done):
         chain = Chain(posterior, plan.prior, streams(plan.seed, number, batch), watch)
         with torch.inference_mode():

@@ -34,7 +34,9 @@ def pula(chain: Chain, levels: Levels, *, n_steps: int = 1, gamma: float = 0.3, 
     On a Gaussian prior of std 0.3 with sigma_y = 0.02 the std is 2.8 % too high where nothing was measured, 1.6 % too
     low where it was, and up to 6.5 % too low in directions that coils see weakly; with a = b = 2 gamma the first would
     be 14 %. Over images behind six coils, at R = 3 and 4, it is right to 5 %, where directions that coils hardly see
-    (`posterior.SEEN`) are the prior's. M is exact for lines; for other masks it is `n_cg` conjugate gradients, and with
+    (`posterior.SEEN`) are the prior's: with these, 12 % too high behind lines of R = 3, and 45 % with sigma_y = 0.002.
+    With 100 levels and Poisson samples it is right to 2 % for sigma_y = 0.01, and 10 and 59 % too high for 0.005 and
+    0.002. M is exact for lines; for other masks it is `n_cg` conjugate gradients, and with
     ten of them the std would be 11 % too high at R = 4 of Poisson samples.
     """
     posterior = chain.posterior
@@ -152,17 +154,28 @@ SIGMA_MAX, SIGMA_MIN = 3.0, 0.005
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """From how many levels and how much noise on the std is right to 10 %, the prior being a Gaussian (tests/score).
+
+    sigma: std of either part of a sample, bright voxels being 1.
+    """
+
+    n_levels: int
+    sigma: float = 0.0
+
+
+@dataclass(frozen=True)
 class Sampler:
     """run: makes images of a chain and levels. n_levels: where no number is asked for. calls: of the network, for n.
 
-    calibrated: the fewest levels for which the std is right to 10 % where the prior is a Gaussian (tests/score), None
-    where it never is.
+    lines, plane: for masks of lines, and of the plane; None where the std is not known to be right.
     """
 
     run: Callable[[Chain, Levels], Tensor]
     n_levels: int
     calls: Callable[[int], int]
-    calibrated: int | None = None
+    lines: Calibrated | None = None
+    plane: Calibrated | None = None
 
     def levels(self, prior: Prior, n: int | None = None) -> list[float]:
         """The levels to walk through, `n` of them. Raises UsageError where the sampler's number is fixed."""
@@ -174,10 +187,10 @@ class Sampler:
 
 
 SAMPLERS: dict[str, Sampler] = {
-    "pula": Sampler(pula, 100, lambda n: n + 1, calibrated=40),
+    "pula": Sampler(pula, 100, lambda n: n + 1, Calibrated(40), Calibrated(100, 0.01)),
     "csgm": Sampler(csgm, NCSNV2[2] - RELEASED_FIRST, lambda n: 3 * n),
-    "annealed": Sampler(annealed, 100, lambda n: 5 * n + 1, calibrated=100),
+    "annealed": Sampler(annealed, 100, lambda n: 5 * n + 1, Calibrated(100, 0.02)),
     "pc": Sampler(pc, 500, lambda n: 2 * n + 1),
-    "heun": Sampler(heun, 50, lambda n: 2 * n - 1, calibrated=25),
+    "heun": Sampler(heun, 50, lambda n: 2 * n - 1, Calibrated(25, 0.02)),
     "dds": Sampler(dds, 50, lambda n: n),
 }

@@ -73,7 +73,8 @@ def load_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
     if changed:
         was = ", ".join(f"{name} {saved.get(name)}" for name in changed)
         raise UsageError(
-            f"{path}: that run had {was}", hint="resume with the same; --force without --resume begins anew"
+            f"{path}: that run had {was}",
+            hint="resume with the same; another output, or --force without --resume, begins anew",
         )
     try:
         state.model.load_state_dict(_below(tensors, "model."))

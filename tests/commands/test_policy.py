@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -30,13 +31,14 @@ SCANS = ["--matrix", "48", "--simulated", "0", "--config", "tiny.json", *SHORT]
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """heads.npy and tiny.json to learn from, and scan.npy, two slices of 64 lines, to measure."""
+    """heads.npy, others.npy and tiny.json to learn from, and scan.npy, two slices of 64 lines, to measure."""
     return write(tmp_path)
 
 
 def write(folder: Path) -> Path:
     heads = np.abs(simulated(48, 1, 2).image)
     np.save(folder / "heads.npy", heads / heads.max())
+    np.save(folder / "others.npy", heads[:, ::-1] / heads.max())
     (folder / "tiny.json").write_text(json.dumps(TINY))
     save(folder / "scan.npy", simulated(64, 2, 2).kspace, "kspace")
     return folder
@@ -75,7 +77,7 @@ def test_training_leaves_a_policy_with_its_card_and_the_state_of_both_runs(polic
 
 def test_the_same_seed_is_the_same_policy_and_task_models_are_reused(policy: Path, mrikit: Mrikit) -> None:
     reused = ["--task-model", "own.safetensors", "--accel", "3,4", "--coils", "1,2", "--gate", "10,1", "--gamma", "2"]
-    words = ["--matrix", "48", "--simulated", "0", *SHORT, *reused, "--straight-through"]
+    words = ["--matrix", "48", "--simulated", "0", "--steps", "2", "--batch", "2", *reused, "--straight-through"]
     assert mrikit("policy", "train", *SCANS, "heads.npy", "again.safetensors").code == 0
     assert mrikit("policy", "train", *words, "heads.npy", "other.safetensors").code == 0
 
@@ -158,6 +160,10 @@ def test_pixels_are_learned_from_photographs(tmp_path: Path, mrikit: Mrikit) -> 
         (["--accel", "four", "heads.npy"], 2, "'four' is not a number"),
         (["--coils", "0", "heads.npy"], 2, "'0' is not a whole number from 1 up"),
         (["--task-model", "score-small", "heads.npy"], 65, "score-small: architecture is 'edm', expected policy"),
+        (["--task", "image", "--simulated", "0.9", "heads.npy"], 2, "--simulated has no meaning for --task image"),
+        (["--learn-by", "flow", "--gate", "5,5", "heads.npy"], 2, "--gate has no meaning with --learn-by flow"),
+        (["--learn-by", "flow", "--straight-through", "heads.npy"], 2, "--straight-through has no meaning with"),
+        (["--task-model", "own.safetensors", "--task-steps", "9", "heads.npy"], 2, "--task-steps has no meaning"),
         (["--task-model", "own.safetensors", "heads.npy"], 2, "own.safetensors: training reads it"),
     ],
 )  # fmt: skip
@@ -284,7 +290,7 @@ def test_what_cannot_be_proposed_is_one_line(
 
 
 def test_a_comparison_is_a_table_two_pictures_and_json(policy: Path, mrikit: Mrikit) -> None:
-    words = ["--policy", "own.safetensors", "--train", "heads.npy", "--steps", "2", "--seeds", "2", "--limit", "2"]
+    words = ["--policy", "own.safetensors", "--train", "others.npy", "--steps", "2", "--seeds", "2", "--limit", "2"]
     asked = ["--accel", "3,4", "--policies", "centre,dps,flow", "--out", "out", "heads.npy"]
     result = mrikit("policy", "compare", *words, *asked)
 
@@ -307,6 +313,10 @@ def test_a_comparison_is_a_table_two_pictures_and_json(policy: Path, mrikit: Mri
     resumed = mrikit("policy", "compare", *words, *asked, "--resume", "--json")
     assert (resumed.code, resumed.stderr) == (0, "")
     assert resumed.json["levels"] == report["levels"]
+    for fewer in (["--accel", "3"], ["--accel", "3,4", "--policies", "centre,flow"]):
+        lost = mrikit("policy", "compare", *words, *fewer, "--resume", "--out", "out", "heads.npy")
+        assert (lost.code, "which would be lost" in lost.stderr) == (2, True), lost.stderr
+    assert json.loads((out / "report.json").read_text()) == report | {"command": ANY}
 
 
 @pytest.mark.parametrize(
@@ -314,7 +324,9 @@ def test_a_comparison_is_a_table_two_pictures_and_json(policy: Path, mrikit: Mri
     [
         (["--policies", "random,best", "heads.npy"], 2, "there is no policy 'best'"),
         (["--rate", "0.1", "heads.npy"], 2, "--rate has no meaning for a policy that chooses lines"),
-        (["--accel", "48", "heads.npy"], 2, "leave nothing to choose"),
+        (["--accel", "4,48", "heads.npy"], 2, "leave nothing to choose"),
+        (["--train", "heads.npy", "heads.npy"], 2, "heads.npy: rivals would learn from what is compared on"),
+        (["--policies", "dps,ads", "--prior", "nosuch", "heads.npy"], 66, "nosuch: there is no such file"),
         (["empty"], 66, "empty: no file in this folder"),
         (["scan.npy:no"], 66, "no such file"),
     ],

@@ -73,7 +73,7 @@ def test_a_seed_is_a_phantom(mrikit: Mrikit, tmp_path: Path) -> None:
         ("--slices 0", "invalid value for '--slices'"),
         ("--noise -1", "invalid value for '--noise'"),
         ("--noise nan", "noise"),
-        ("--anatomy heart", "invalid value for '--anatomy'"),
+        ("--anatomy liver", "invalid value for '--anatomy'"),
     ],
 )
 def test_a_phantom_that_cannot_be_is_a_usage_error(mrikit: Mrikit, tmp_path: Path, words: str, text: str) -> None:

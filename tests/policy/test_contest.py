@@ -107,9 +107,10 @@ def test_ads_takes_the_columns_in_which_the_posterior_is_widest():
 
 @pytest.fixture(scope="module")
 def heads(tmp_path_factory):
-    """heads.npy, and a policy trained on it."""
+    """heads.npy, a policy trained on it, and others.npy for its rivals."""
     folder = tmp_path_factory.mktemp("heads")
-    np.save(folder / "heads.npy", np.abs(simulated(48, 1, 2).image))
+    for name in ("heads.npy", "others.npy"):
+        np.save(folder / name, np.abs(simulated(48, 1, 2).image))
     data = ScanSubject([folder / "heads.npy"], matrix=32, batch=2, simulated=0.0, network=TINY)
     policy_train(data, Job(folder / "own.safetensors"), recipe=SHORT, task_steps=2)
     return folder
@@ -124,7 +125,7 @@ def test_every_policy_is_compared_with_the_budget_of_every_acceleration(heads, t
     names = ["centre", "half", "random", "variable-density", "energy", "loupe", "dps", "adps", "greedy", "flow"]
     how = contest(names=[*names, str(heads / "own.safetensors")], watcher=Watcher(say=said.append))
     data, own = [heads / "heads.npy"], str(heads / "own.safetensors")
-    facts = policy_compare(data, tmp_path / "out", policy=own, accels=(4, 6), train=data, contest=how)
+    facts = policy_compare(data, tmp_path / "out", policy=own, accels=(4, 6), train=[heads / "others.npy"], contest=how)
 
     assert [(level["accel"], level["kept"], level["images"]) for level in facts["levels"]] == [(4, 8, 2), (6, 5, 2)]
     for level in facts["levels"]:
@@ -144,13 +145,13 @@ def test_every_policy_is_compared_with_the_budget_of_every_acceleration(heads, t
 def test_rivals_are_trained_once_and_a_folder_is_not_taken_unasked(heads, tmp_path):
     how = contest(names=["dps", "flow"])
     data, own = [heads / "heads.npy"], str(heads / "own.safetensors")
-    first = policy_compare(data, tmp_path / "out", policy=own, train=data, contest=how)
+    first = policy_compare(data, tmp_path / "out", policy=own, train=[heads / "others.npy"], contest=how)
     with pytest.raises(CannotCreateError, match="out: exists already"):
-        policy_compare(data, tmp_path / "out", policy=own, train=data, contest=how)
+        policy_compare(data, tmp_path / "out", policy=own, train=[heads / "others.npy"], contest=how)
     state = next((tmp_path / "out").rglob("dps/state.safetensors"))
     before = state.stat().st_mtime_ns
     how = contest(names=["dps", "flow"], resume=True)
-    again = policy_compare(data, tmp_path / "out", policy=own, train=data, contest=how)
+    again = policy_compare(data, tmp_path / "out", policy=own, train=[heads / "others.npy"], contest=how)
     assert again == first and state.stat().st_mtime_ns == before
     assert [level["accel"] for level in first["levels"]] == [4.0]  # the policy's own
 
@@ -164,6 +165,9 @@ def test_pixels_are_compared_on_the_last_pictures(tmp_path):
     policy_train(data, Job(tmp_path / "own.safetensors"), recipe=SHORT, task_steps=2)
     names = ["random", "energy", "loupe", "dps", "adps", "flow"]
     own = str(tmp_path / "own.safetensors")
+    policy_train(replace(data, whole=True), Job(tmp_path / "all.safetensors"), recipe=SHORT, task_steps=2)
+    with pytest.raises(UsageError, match="it has learned from all pictures of its data"):
+        policy_compare(files, tmp_path / "out", policy=str(tmp_path / "all.safetensors"), contest=contest(names=names))
     facts = policy_compare(files, tmp_path / "out", policy=own, contest=contest(names=names, limit=50))
 
     assert [(level["rate"], level["kept"], level["images"]) for level in facts["levels"]] == [(0.1, 6, 4), (0.3, 19, 4)]

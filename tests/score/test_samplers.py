@@ -13,10 +13,12 @@ from mrikit.errors import ResultError, UsageError
 from mrikit.physics.fourier import fft2c
 from mrikit.physics.masks import mask
 from mrikit.physics.phantom import coil_maps
+from mrikit.physics.scan import Scan
 from mrikit.rng import generator
 from mrikit.score.levels import geometric
 from mrikit.score.posterior import SEEN
 from mrikit.score.prior import Prior
+from mrikit.score.reconstruct import Plan
 from mrikit.score.samplers import SAMPLERS, annealed, csgm, dds, heun, pula
 
 TAU, SIGMA, MEAN, N = 0.3, 0.02, 0.5 + 0.2j, 96
@@ -159,13 +161,43 @@ def test_what_the_other_samplers_make_of_a_gaussian(posterior, name, measured, f
 def test_samplers_are_called_calibrated_from_as_many_levels_as_they_are_right_with(posterior, name):
     """Within 10 %, and what chance adds in one image; pc, as dds, is far too sure of what it measured."""
     sampler = SAMPLERS[name]
-    if sampler.calibrated:
-        images = sampler.run(chain(posterior, PRIOR), sampler.levels(PRIOR, sampler.calibrated))
+    if sampler.lines:
+        assert sampler.lines.sigma <= SIGMA
+        images = sampler.run(chain(posterior, PRIOR), sampler.levels(PRIOR, sampler.lines.n_levels))
         for off, exact in zip(parts(posterior, images)[0], EXACT, strict=True):
             assert off.std() / exact == pytest.approx(1, abs=0.1 + 2 / math.sqrt(2 * off.size))
     elif name != "csgm":
         measured, _ = parts(posterior, run(name, posterior, PRIOR))[0]
         assert measured.std() / EXACT[0] < 0.25
+
+
+@pytest.mark.parametrize("name", [name for name, sampler in SAMPLERS.items() if sampler.plane])
+def test_samplers_are_called_calibrated_for_masks_of_the_plane_from_as_much_noise_on(name):
+    shape, known = (20, 24), SAMPLERS[name].plane
+    maps, sampled = coil_maps(6, shape, generator(0, "coils")), mask(shape, 3, kind="poisson", acs=8)
+    measured = many_coils(np.zeros(shape), maps, sampled, known.sigma)
+    with torch.inference_mode():
+        levels = SAMPLERS[name].levels(Gaussian(0, TAU), known.n_levels)
+        images = SAMPLERS[name].run(chain(measured, Gaussian(0, TAU), range(16)), levels).numpy()
+    ratio = images.std(axis=0, ddof=1) / 2**0.5 / exact_std(maps, sampled, TAU, known.sigma)
+    assert ratio.mean() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "sigma", "kind", "right"),
+    [
+        ("pula", None, 1e-3, "random", True), ("pula", 30, 0.02, "random", False),
+        ("pula", None, 0.02, "poisson", True), ("pula", None, 0.005, "poisson", False),
+        ("annealed", None, 0.03, "random", True), ("annealed", None, 0.005, "random", False),
+        ("heun", None, 0.03, "random", True), ("heun", None, 0.03, "poisson", False),
+        ("dds", None, 0.03, "random", False),
+    ],
+)  # fmt: skip
+def test_what_is_called_calibrated_depends_on_the_scan(name, steps, sigma, kind, right):
+    sampled = mask((20, 24), 3, kind=kind, acs=8)
+    one = Scan(np.zeros((2, 20, 24), np.complex64), np.ones((2, 20, 24), np.complex64), sampled, 2.0, 0.5)
+    plan = Plan(Gaussian(0, TAU), sampler=name, steps=steps, sigma_y=2 * sigma * 2**0.5)
+    assert plan.calibrated(one) is right
 
 
 @pytest.mark.parametrize(("ratio", "inflation"), [(1.148, 2.347), (0.5, 1.333), (0.1, 1.053)])

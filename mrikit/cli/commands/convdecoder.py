@@ -43,6 +43,6 @@ def convdecoder(
         errors.append(found.error)
         return found.image
 
-    run.stream(one_slice, [run.open(in_, "kspace"), run.open(maps, "maps")], out, part=part)
+    run.stream(one_slice, [run.open_checked(in_, "kspace"), run.open(maps, "maps")], out, part=part)
     worst = f"fit error {max(errors):.4f}" + (" at worst" if len(errors) > 1 else "")
     run.note(f"{worst}, {iters} iterations, {run.device}, {run.seconds:.1f} s", fit_errors=errors)

@@ -76,7 +76,7 @@ def evaluate(
         tuple(conditions(mask_kind, axis, accel)),
         tuple(chosen),
         Options(run.seed, samples, iters, run.device),
-        apart=tuple(open_scans(tune, slices, strict=strict, warn=run.warn)) if tune else (),
+        apart=tuple(open_scans(tune, None, strict=strict, warn=run.warn)) if tune else (),
     )
     run.share_cpu(jobs)
     with run.progress(None) as bar:

@@ -82,9 +82,10 @@ def langevin(
     10 log10(1 + 1/K) dB worse than the posterior's own, 0.5 dB for 8. Samples depend on --seed and their numbers alone.
 
     The default sampler takes preconditioned Langevin steps with the exact likelihood. pc, dds and csgm, the rule
-    released with arXiv 2108.01368, make images and no spread that could be trusted, nor do the others with too few
-    levels: the report says `uncalibrated`. A run that was cut off has lost no batch of samples, of --chunk or --every:
-    the folder OUT.run is there until OUT is. --accel, --mask and --maps are those of flat-recon.
+    released with arXiv 2108.01368, make images and no spread that could be trusted; that of the others is known to
+    be right with levels enough, and noise enough: else the report says `uncalibrated`. A run that was cut off has
+    lost no batch of samples, of --chunk or --every: the folder OUT.run is there until OUT is. --accel, --mask and
+    --maps are those of flat-recon.
     """
     for option, given in (("--std", std), ("--reference", reference)):
         if given is not None and samples < 2:
@@ -114,7 +115,7 @@ def langevin(
         told.add(piece, result.moments, truth)
         return result.moments.mean, result.moments.std, result.stacked(), piece.maps
 
-    sources = [run.open(in_, "kspace"), run.open_if(mask, "mask"), run.open_if(maps, "maps")]
+    sources = [run.open_checked(in_, "kspace"), run.open_if(mask, "mask"), run.open_if(maps, "maps")]
     outs, kinds = [out, std, save_samples, maps_out], ["image", "image", "samples", "maps"]
     run.stream(one_slice, [*sources, told.opened], outs, kinds, part=[part, "auto", part, "auto"])
     told.finish(accel)

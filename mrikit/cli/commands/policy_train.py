@@ -92,12 +92,17 @@ def policy_train(
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps of the flow.", min=1)] = 1000,
-    task_steps: Annotated[int, typer.Option(help="Training steps of the task model before it.", min=1)] = 1000,
+    task_steps: Annotated[
+        int | None, typer.Option(help="Training steps of the task model before it; 1000.", min=1, show_default=False)
+    ] = None,
     batch: Annotated[
         int | None,
         typer.Option(help="Slices or pictures a step, 4 or 64, in each process.", min=1, show_default=False),
     ] = None,
-    simulated: params.Simulated = 0.5,
+    simulated: Annotated[
+        float | None,
+        typer.Option(help="Share of simulated anatomy in scans; 0.5.", min=0, max=1, show_default=False),
+    ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Learn from all pictures, not the first 80 %.")] = False,
     learning_rate: params.LearningRate = 2e-3,
     strict: params.Strict = False,
@@ -120,6 +125,9 @@ def policy_train(
     if config and task_model:
         raise UsageError("--config has no meaning with --task-model, which has its own", hint="give one of them")
 
+    if task_steps and task_model:
+        raise UsageError("--task-steps has no meaning with --task-model, which is trained", hint="give one of them")
+
     from mrikit.policy.subject import objective, subject
     from mrikit.policy.training import policy_train
     from mrikit.train.loop import Recipe
@@ -133,7 +141,7 @@ def policy_train(
             about,
             job,
             recipe=Recipe(steps, seed=run.seed, learning_rate=learning_rate, warm_up=50, **every(save_every)),
-            task_steps=task_steps,
+            task_steps=task_steps or 1000,
             task_model=task_model,
             objective=objective(
                 task, target=target, gate=gate, gamma=gamma, losses=learn_by, straight_through=straight_through

@@ -3,7 +3,7 @@
 With d_ij^2 = ||k_i - k_j||^2 of samples i and j in one column, and sigma the noise of the measurement:
 
     published    sum_i log sum_j exp( d_ij^2 / (2 sigma^2) )
-    entropy      -sum_i log sum_j exp( -d_ij^2 / (2 sigma^2) ), that of a Gaussian mixture, up to a constant
+    entropy      -sum_i log sum_j exp( -d_ij^2 / (2 sigma^2) ), of Gaussians of std sigma in either part
 """
 
 from __future__ import annotations
