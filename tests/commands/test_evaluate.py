@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,3 +150,13 @@ def test_what_cannot_be_meant_is_a_usage_error(mrikit: Mrikit, tmp_path: Path, w
     assert (result.code, result.stderr.count("\n")) == (2, 1), result.stderr
     assert text in result.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_slices_are_those_of_the_scans_and_lambda_is_of_all_that_is_tuned_on(mrikit: Mrikit, tmp_path: Path) -> None:
+    save(tmp_path / "tune.npy", simulated(64, 4, 1, seed=5).kspace, "kspace")
+    words = ["evaluate", "--methods", "l2", "--accel", "3", "--tune", "tune.npy", "--out", "results", "--quiet"]
+    save(tmp_path / "two.npy", simulated(64, 4, 2).kspace, "kspace")
+    assert mrikit(*words, "--slices", "1", "two.npy").code == 0  # tune.npy has no slice 1
+    assert mrikit(*words, "--slices", "0", "--resume", "two.npy").code == 0
+    rows = list(csv.DictReader((tmp_path / "results" / "results.csv").read_text().splitlines()))
+    assert sorted(row["slice"] for row in rows) == ["0", "1"] and len({row["lamda"] for row in rows}) == 1

@@ -353,3 +353,12 @@ def test_training_that_cannot_end_well_does_not_begin(
     before = sorted(tmp_path.iterdir())
     refused(mrikit("score-train", *words.split()), code, text)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_empty_slice_is_found_before_the_first_is_sampled(mrikit: Mrikit, tmp_path: Path) -> None:
+    kspace = read(tmp_path / "full.npy").copy()
+    kspace[1] = 0
+    save(tmp_path / "flawed.npy", kspace, "kspace")
+    result = mrikit(*FULL, "flawed.npy", "mean.npy")
+    assert (result.code, "k-space is zero everywhere in slice 1" in result.stderr) == (65, True)
+    assert not (tmp_path / "mean.run").exists()

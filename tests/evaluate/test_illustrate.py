@@ -59,6 +59,13 @@ def test_means_of_fewer_slices_are_marked() -> None:
     assert lines[-1] == "* of fewer slices"
 
 
+def test_means_of_as_many_other_slices_are_marked_too() -> None:
+    rows = [row("a", i, 2.0, method, 30.0) for method, numbers in (("zf", (0, 1)), ("flat", (0, 2))) for i in numbers]
+    _, line, note = table(rows).splitlines()
+    assert line.split() == ["random-x-R2,", "n", "=", "3", "30.00", "0.600*", "30.00", "0.600*"]
+    assert note == "* of fewer slices"
+
+
 def test_a_column_a_mask_a_line_a_method_with_intervals() -> None:
     figure = against_acceleration(ROWS)
     top = figure.axes[:2]

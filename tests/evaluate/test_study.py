@@ -300,7 +300,7 @@ def test_results_that_are_there_are_not_lost(scans, tmp_path) -> None:
     made(scans[:1], tmp_path / "out", "zf")
     with pytest.raises(CannotCreateError, match="exists already"):
         compare(study(scans), tmp_path / "out", resume=False, force=False)
-    with pytest.raises(UsageError, match="another seed"):
+    with pytest.raises(UsageError, match=r"another seed: 0, not 1"):
         made(scans, tmp_path / "out", "zf", options=Options(seed=1))
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("not results")
