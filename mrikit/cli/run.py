@@ -166,13 +166,16 @@ class Run:
         return reader
 
     def open_checked(self, source: str, kind: str | tuple[str, ...] | None = None) -> Reader:
-        """`open`, with every slice checked: for what takes so long that no flaw should wait for its turn."""
+        """`open`, with every slice of a file checked: for what takes so long that no flaw should wait for its turn."""
         from mrikit.cli.checks import check_input
+        from mrikit.io import open_reader
 
-        reader, again = self.open_twice(source, kind)
-        for i, one in enumerate(reader):
-            check_input(reader, i, one)
-        return again
+        reader = self.open(source, kind)
+        if not reader.piped:
+            with open_reader(source, kind) as first:
+                for i, one in enumerate(first):
+                    check_input(first, i, one)
+        return reader
 
     def open_if(self, source: str | None, kind: str | tuple[str, ...] | None = None) -> Reader | None:
         """`open` for an option: None where it is not given."""

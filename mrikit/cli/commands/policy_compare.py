@@ -90,7 +90,7 @@ def policy_compare(
     """Compare sampling policies under one frozen task model.
 
     All measure the same images with the same budget, but that of pictures flow looks at as many random pixels
-    first, which count for nothing; they are scored by the task model of --policy: SSIM of magnitudes, the share of
+    first, which are not counted. They are scored by the task model of --policy: SSIM of magnitudes, the share of
     digits that are told, or the mean absolute error, negative. k-space is taken as it was measured, images as scans
     with 1 % noise, both at the policy's matrix. centre takes the lowest frequencies, half those and then one side;
     LOUPE, DPS and A-DPS are trained here; greedy knows the truth; ads follows samples of a score prior. Of pictures
