@@ -91,9 +91,9 @@ class Study:
     lamdas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        compared = {Path(scan.file).resolve() for scan in self.scans}
+        compared = {what for scan in self.scans for what in (Path(scan.file).resolve(), scan.crc)}
         for scan in self.apart:
-            if Path(scan.file).resolve() in compared:
+            if compared & {Path(scan.file).resolve(), scan.crc}:
                 raise UsageError(f"{scan.file}: is compared on, and so must not tune", hint="--tune takes other scans")
 
     @property

@@ -141,10 +141,12 @@ def test_the_folder_has_figures(mrikit: Mrikit, tmp_path: Path, monkeypatch: pyt
         ("--axis z", "not one of x, y"),
         ("--methods zf,,l2", "has an empty place"),
         ("--tune full.npy", "must not tune"),
+        ("--tune copy.npy", "must not tune"),
         ("--slices 3", "full.npy has 1, numbered"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(mrikit: Mrikit, tmp_path: Path, words: str, text: str) -> None:
+    shutil.copy(tmp_path / "full.npy", tmp_path / "copy.npy")
     result = mrikit(*WORDS, *words.split(), "full.npy")
 
     assert (result.code, result.stderr.count("\n")) == (2, 1), result.stderr
