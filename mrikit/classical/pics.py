@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mrikit.arrays import Array, to_numpy
+from mrikit.classical.wavelet import l1_wavelet
 from mrikit.errors import UsageError
 from mrikit.physics.coils import require_fit
 from mrikit.physics.sampling import sampling
@@ -72,8 +73,6 @@ def pics(
     if reg == "l2":
         image = l2(weight, n_iters or 30)
     elif reg == "wavelet":
-        from mrikit.classical.wavelet import l1_wavelet
-
         with _sigpy_in_order():
             image = l1_wavelet(kspace / scale, maps, mask, weight, n_iters or 100, chunk)
     else:

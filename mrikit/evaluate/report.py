@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrikit.errors import DataError
 from mrikit.evaluate.figures import COLOURS, blank, grid, save, show
 from mrikit.io.facts import write_facts
 
@@ -70,6 +72,15 @@ def calibration(found: dict[str, Any]) -> Figure:
     right.set_title(f"correlation of std and error {found['pearson']:.2f}", fontsize=9)
     right.legend(fontsize=8, loc="upper left")  # above the lowest bars
     return figure
+
+
+def levels(folder: Path) -> list[dict[str, Any]]:
+    """What `policies` has written into `folder`, level by level; nothing where it has not."""
+    path = folder / "report.json"
+    try:
+        return json.loads(path.read_text())["levels"] if path.exists() else []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: broken, this is no report of a comparison", hint="another --out") from error
 
 
 def policies(folder: Path, facts: dict[str, Any]) -> None:

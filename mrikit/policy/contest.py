@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,7 +34,6 @@ from mrikit.train.run import Watcher
 NAMES = (
     "centre", "half", "random", "variable-density", "energy", "loupe", "dps", "adps", "greedy", "ads", "flow",
 )  # fmt: skip
-REPORT = "report.json"  # in the folder of a contest
 QUICK = ("centre", "half", "random", "variable-density", "energy", "loupe", "dps", "flow")
 OF_LINES = ("centre", "half", "variable-density", "ads")  # which know what a low frequency is, or what k-space
 STEADY = ("centre", "half", "energy", "loupe", "dps", "adps", "greedy")  # which draw nothing once they are trained
@@ -52,7 +50,7 @@ N_ENERGY = 32  # batches whose mean energy is ranked by
 class Contest:
     """names: some of `NAMES`, or weights of further flow policies; by default those of `QUICK` that the data allow.
 
-    limit: images to score on, at most.
+    limit: images to score on, at most. before: the levels of results that are to be made again, and none of them lost.
 
     recipe: how LOUPE, DPS and A-DPS are trained. prior: the score prior on whose samples ADS decides.
     """
@@ -64,6 +62,7 @@ class Contest:
     prior: str = DEFAULT_MODEL
     device: str = "cpu"
     resume: bool = False
+    before: Sequence[dict[str, Any]] = ()
     watcher: Watcher = field(default_factory=Watcher)
 
     def __post_init__(self) -> None:
@@ -209,7 +208,7 @@ def policy_compare(
     models = {level: policy or suited(level, coils) for level in levels}
     both = {level: subjects(load_policy(model), files, train, level, coils) for level, model in models.items()}
     require_unseen(models.values(), files, train)
-    require_kept(folder / REPORT, what, levels, how.names or QUICK)
+    require_kept(how.before, what, levels, how.names or QUICK)
     if "ads" in (how.names or ()):
         load_prior(how.prior, how.device)  # what is wrong is found out before anything has learned
     found = []
@@ -219,16 +218,15 @@ def policy_compare(
     return {"seeds": how.n_seeds, "levels": found}
 
 
-def require_kept(report: Path, what: str, levels: Iterable[float], names: Sequence[str]) -> None:
-    """Raise UsageError where a run before has left results in `report` that this one would not make again."""
-    if not report.exists():
-        return
-    before = json.loads(report.read_text())["levels"]
+def require_kept(before: Iterable[dict[str, Any]], what: str, levels: Iterable[float], names: Sequence[str]) -> None:
+    """Raise UsageError where a contest `before`, as `policy_compare` returns its levels, has more than this one."""
+    before = list(before)
     lost = [f"{what} {level[what]:g}" for level in before if level.get(what) not in levels]
     lost += sorted({name for level in before for name in level["policies"]} - set(names))
     if lost:
         raise UsageError(
-            f"{report}: has {', '.join(lost)}, which would be lost", hint="ask for them too, or another --out"
+            f"the results that are there have {', '.join(lost)}, which would be lost",
+            hint="ask for them too, or another --out",
         )
 
 

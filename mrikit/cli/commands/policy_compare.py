@@ -113,6 +113,7 @@ def policy_compare(
             prior,
             run.device,
             resume,
+            report.levels(Path(out)),
             Watcher(bar.report, run.warn, run.say),
         )
         facts = policy_compare(
