@@ -33,8 +33,8 @@ def test_the_shell_lines_run(mrikit: Mrikit, shell: Shell, tmp_path: Path) -> No
     """All of them, training for one step and with a network of its own size."""
     (tmp_path / "multicoil_train").mkdir()
     (tmp_path / "tiny.json").write_text(json.dumps(TINY))
-    for name in ("scan.h5", "multicoil_train/a.h5", "held_back.h5"):
-        made = mrikit("phantom", "--matrix", "96", "--coils", "4", name)
+    for seed, name in enumerate(("scan.h5", "multicoil_train/a.h5", "held_back.h5")):
+        made = mrikit("phantom", "--matrix", "96", "--coils", "4", "--seed", str(seed), name)
         assert made.code == 0, made.stderr
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("mrikit")]
     assert len(lines) >= 7
