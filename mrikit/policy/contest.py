@@ -221,7 +221,8 @@ def policy_compare(
 def require_kept(before: Iterable[dict[str, Any]], what: str, levels: Iterable[float], names: Sequence[str]) -> None:
     """Raise UsageError where a contest `before`, as `policy_compare` returns its levels, has more than this one."""
     before = list(before)
-    lost = [f"{what} {level[what]:g}" for level in before if level.get(what) not in levels]
+    places = [(name, level[name]) for level in before for name in ("accel", "rate") if name in level]
+    lost = [f"{name} {at:g}" for name, at in places if name != what or at not in levels]
     lost += sorted({name for level in before for name in level["policies"]} - set(names))
     if lost:
         raise UsageError(

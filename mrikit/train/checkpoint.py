@@ -63,7 +63,6 @@ def load_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
         with safe_open(path, "pt") as file:
             about = {k: json.loads(v) for k, v in file.metadata().items()}
         state.step, state.usual_norm, saved = about["step"], about["usual_norm"], about["terms"]
-        state.tally.go_on(**about.get("tally", {}))
     except (SafetensorError, AttributeError, KeyError, ValueError) as error:
         raise DataError(
             f"{path}: not a training state of this mrikit's", hint="--force without --resume begins anew"
@@ -80,6 +79,8 @@ def load_state(path: Path, state: State, terms: Mapping[str, Any]) -> None:
         state.model.load_state_dict(_below(tensors, "model."))
     except RuntimeError as error:
         raise DataError(f"{path}: this training state belongs to another model") from error
+    if "tally" in about:  # which states of before do not have
+        state.tally.go_on(**about["tally"])
     for name, value in _below(tensors, "average.").items():
         state.average[name].copy_(value)
     for optimiser in state.optimisers:

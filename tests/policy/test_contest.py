@@ -11,7 +11,7 @@ from scans import save, simulated
 from mrikit.errors import CannotCreateError, UsageError
 from mrikit.physics.fourier import fft2c, ifft2c
 from mrikit.policy.budget import Budget, lines
-from mrikit.policy.contest import Contest, measured_coils, policy_compare
+from mrikit.policy.contest import Contest, measured_coils, policy_compare, require_kept
 from mrikit.policy.gate import top_k
 from mrikit.policy.mri import Slices
 from mrikit.policy.rivals.ads import Ads
@@ -212,3 +212,10 @@ def test_the_default_policy_is_for_the_coils_of_the_scans(tmp_path):
     assert measured_coils([tmp_path]) == 4
     facts = policy_compare([tmp_path / "scan.npy"], tmp_path / "out", accels=(4,), contest=contest(names=["centre"]))
     assert facts["levels"][0]["policy"] == "policy-128-array"
+
+
+def test_results_of_another_kind_are_not_lost_either():
+    before = [{"rate": 0.1, "policies": {"flow": {}}}]
+    with pytest.raises(UsageError, match=r"have rate 0\.1, which would be lost"):
+        require_kept(before, "accel", [4.0], ["flow"])
+    require_kept(before, "rate", [0.1, 0.2], ["flow", "dps"])

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mrikit.errors import DataError, ResultError, TemporaryError, UsageError
@@ -453,3 +454,13 @@ def test_a_run_that_holds_resumes_exactly(tmp_path):
 def test_what_cannot_be_held_is_refused(tmp_path, patterns, said):
     with pytest.raises(UsageError, match=said):
         fit(linear(), items, squared_error, replace(RECIPE, hold=patterns), tmp_path)
+
+
+def test_a_state_of_before_tallies_were_kept_is_gone_on_with(tmp_path):
+    with pytest.raises(Stopped):
+        fit(linear(), until(35), squared_error, RECIPE, tmp_path)
+    path = tmp_path / "state.safetensors"
+    with safe_open(path, "pt") as state:
+        about = {name: value for name, value in state.metadata().items() if name != "tally"}
+    save_file(load_file(path), path, about)
+    assert fit(linear(), items, squared_error, RECIPE, tmp_path, resume=True).step == 60
